@@ -1,0 +1,7 @@
+package blocks_test
+
+func Example() {
+	w := blocks.Always(1)
+	// A comment between.
+	_ = w
+}

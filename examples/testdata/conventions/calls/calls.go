@@ -1,0 +1,7 @@
+package calls
+
+type Guard struct{}
+
+func (g *Guard) Do() error { return nil }
+
+func DoValue() {}

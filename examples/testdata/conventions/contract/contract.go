@@ -1,0 +1,5 @@
+package contract
+
+type T struct{}
+
+func (*T) Close() error { return nil }

@@ -1,0 +1,6 @@
+package examples_test
+
+func ExampleT() {
+	var t examples.T
+	t.Called()
+}

@@ -1,0 +1,9 @@
+package files
+
+import "errors"
+
+type Stats struct{}
+
+type Hooks struct{}
+
+var ErrFull = errors.New("files: full")

@@ -1,0 +1,5 @@
+package goleak_test
+
+import "testing"
+
+func TestMain(m *testing.M) { m.Run() }

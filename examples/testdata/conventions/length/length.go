@@ -1,0 +1,451 @@
+package length
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line
+
+// line

@@ -1,0 +1,6 @@
+package name
+
+type Config struct {
+	Limit int
+	Name  string
+}

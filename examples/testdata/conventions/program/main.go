@@ -1,0 +1,4 @@
+// Command program does not say how to run it.
+package main
+
+func main() {}

@@ -1,0 +1,1 @@
+package ratio_test

@@ -1,0 +1,5 @@
+package sleep
+
+import "time"
+
+func wait() { time.Sleep(time.Second) }

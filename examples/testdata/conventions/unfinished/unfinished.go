@@ -1,0 +1,6 @@
+package unfinished
+
+// TODO: the hard part.
+func f() {
+	panic("x") // not implemented yet
+}
