@@ -7,6 +7,7 @@ require github.com/bedplate/bedplate v0.0.0-00010101000000-000000000000
 require (
 	github.com/Rican7/retry v0.3.1 // indirect
 	github.com/avast/retry-go/v5 v5.1.1 // indirect
+	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
 	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
 	github.com/codeGROOVE-dev/retry v1.2.0 // indirect
