@@ -1,0 +1,2 @@
+// Package bulkhead bounds how many calls use a resource at one time.
+package bulkhead
