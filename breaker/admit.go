@@ -1,0 +1,222 @@
+package breaker
+
+import "time"
+
+// grant is what admission leaves for settlement.
+type grant struct {
+	word     word          // as the call was admitted
+	windows  bool          // whether the result must be recorded
+	slowCall time.Duration // from which the call is slow, or 0 for never
+	start    int64         // of the call, if slowCall is set
+	ticket   uint64        // of the lease, if the call is a probe
+	flight   *flight       // which the call must leave, or nil
+}
+
+// lease is the place of a probe.
+type lease struct {
+	ticket uint64
+	start  int64
+}
+
+// admit grants a call or returns the refusal.
+func (b *Breaker) admit(r *rules) (grant, error) {
+	if w := b.load(); w.state() == Closed && r.slowCall == 0 {
+		return grant{word: w, windows: r.windowed()}, nil
+	}
+	return b.admitSlowly(r)
+}
+
+// admitSlowly is admit where the clock or the lock is needed.
+func (b *Breaker) admitSlowly(r *rules) (grant, error) {
+	w := b.load()
+	if refusal := b.refusal.Load(); w.state() == Open && w.mode() != Shadow && refusal != nil {
+		// The refusal can be of a later stay than w. If that is HalfOpen it
+		// has no open time and counts as elapsed, so that the lock decides.
+		if w.mode() == ForceOpen || !refusal.elapsed(time.Since(refusal.opened)) {
+			b.rejected.Add(1)
+			return grant{}, refusal
+		}
+	}
+	now := b.now()
+	if w.state() == Closed {
+		g := grant{word: w, windows: r.windowed(), slowCall: r.slowCall, start: now}
+		if r.slowInFlight == 0 || w.forced() {
+			return g, nil
+		}
+		if win := b.windowsOf(w); win != nil && win.flight != nil {
+			if win.flight.enter(now) < int(r.slowInFlight) {
+				g.flight = win.flight
+				return g, nil
+			}
+			win.flight.leave(now)
+		}
+	}
+	return b.admitAtTurn(now)
+}
+
+// admitAtTurn makes the transitions that the clock demands, and then decides.
+func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
+	b.mu.Lock()
+	b.advanceLocked(now)
+	r, w := b.rules.Load(), b.load()
+	g = grant{word: w, windows: r.windowed(), slowCall: r.slowCall, start: now}
+	admitted := w.state() == Closed
+	if admitted && r.slowInFlight > 0 && !w.forced() {
+		g.flight = b.windowsLocked().flight
+		g.flight.enter(now)
+	}
+	if w.state() == HalfOpen {
+		if next, _ := step(w, evProbe, r.limits); next != w {
+			b.word.Store(uint64(next))
+			b.tickets++
+			b.leases = append(b.leases, lease{b.tickets, now})
+			g.ticket = b.tickets
+			admitted = true
+		}
+	}
+	switch {
+	case admitted:
+	case w.mode() == Shadow:
+		b.shadowRejected.Add(1)
+	default:
+		b.rejected.Add(1)
+		err = b.refusal.Load()
+	}
+	b.mu.Unlock()
+	if err == nil {
+		// A hook that panics must not take the place of a probe with it.
+		delivered := false
+		defer func() {
+			if !delivered {
+				b.settle(&g, Ignored, nil)
+			}
+		}()
+		b.deliver()
+		delivered = true
+		return g, nil
+	}
+	b.deliver()
+	return g, err
+}
+
+// settle ends a granted call with a verdict.
+func (b *Breaker) settle(g *grant, o Outcome, err error) {
+	if o == Success && !g.windows && g.word.clean() && b.load() == g.word {
+		return // nothing happened meanwhile, and nothing is to be written
+	}
+	if g.flight != nil {
+		g.flight.leave(g.start)
+	}
+	b.count(g, o, err)
+}
+
+// count is the verdict's part of settle.
+func (b *Breaker) count(g *grant, o Outcome, err error) {
+	failed := o != Success && o != Ignored
+	switch {
+	case failed:
+		b.failures.Add(1)
+	case o == Ignored:
+		b.ignored.Add(1)
+	}
+	w := b.load()
+	switch {
+	case w.generation() != g.word.generation() || w.forced():
+		return // a result from before the last transition says nothing now
+	case g.ticket != 0:
+		b.countProbe(g, o, err)
+		return
+	case w.state() != Closed || o == Ignored:
+		return
+	}
+	trip, tripped := event(0), false
+	if g.windows {
+		win := b.windowsOf(g.word)
+		if win == nil {
+			return
+		}
+		var now int64
+		if win.time != nil {
+			now = b.now()
+		}
+		trip, tripped = win.add(now, failed, g.slowCall > 0 && now-g.start >= int64(g.slowCall))
+	}
+	e := evSuccess
+	if failed {
+		e = evFailure
+	}
+	if next, _ := step(w, e, b.rules.Load().limits); next == w && !tripped {
+		return
+	}
+	b.mu.Lock()
+	if b.load().generation() == g.word.generation() {
+		b.applyLocked(e, err)
+	}
+	if tripped && b.load().generation() == g.word.generation() {
+		b.applyLocked(trip, err)
+	}
+	b.mu.Unlock()
+	b.deliver()
+}
+
+// countProbe ends a probe, unless its lease is over.
+func (b *Breaker) countProbe(g *grant, o Outcome, err error) {
+	b.mu.Lock()
+	now := b.now()
+	b.advanceLocked(now)
+	if b.load().generation() == g.word.generation() && b.endLeaseLocked(g.ticket) {
+		switch {
+		case o == Ignored:
+			b.applyLocked(evIgnored, nil)
+		case o != Success:
+			b.applyLocked(evFailure, err)
+		case g.slowCall > 0 && now-g.start >= int64(g.slowCall):
+			b.applyLocked(evProbeSlow, err)
+		default:
+			b.applyLocked(evSuccess, nil)
+		}
+	}
+	b.mu.Unlock()
+	b.deliver()
+}
+
+// endLeaseLocked removes a lease and reports whether there was one.
+func (b *Breaker) endLeaseLocked(ticket uint64) bool {
+	for i, l := range b.leases {
+		if l.ticket == ticket {
+			b.leases = append(b.leases[:i], b.leases[i+1:]...)
+			return true
+		}
+	}
+	return false
+}
+
+// windowsOf returns what calls of w's generation are recorded in, or nil if
+// that has passed. It looks at the word after the pointer: transitionLocked
+// drops the windows first and moves the word last, so windows of another
+// generation are either seen to be so or belong to nobody any more.
+func (b *Breaker) windowsOf(w word) *windows {
+	win := b.win.Load()
+	if win == nil {
+		b.mu.Lock()
+		if b.load().generation() == w.generation() {
+			win = b.windowsLocked()
+		}
+		b.mu.Unlock()
+	}
+	if b.load().generation() != w.generation() {
+		return nil
+	}
+	return win
+}
+
+// windowsLocked returns the windows of the current generation, which it makes
+// if this is their first use.
+func (b *Breaker) windowsLocked() *windows {
+	win := b.win.Load()
+	if win == nil {
+		win = newWindows(b.rules.Load())
+		b.win.Store(win)
+	}
+	return win
+}

@@ -1,0 +1,2 @@
+// Package breaker guards calls to a dependency with a circuit breaker.
+package breaker
