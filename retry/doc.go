@@ -1,0 +1,2 @@
+// Package retry calls functions again until they succeed.
+package retry
