@@ -12,6 +12,9 @@ func report(w io.Writer, s *screen, bareSeen, guardedSeen []uint64) {
 	fmt.Fprintf(w, "\nphase by phase: calls that succeeded of those begun, p99 of all, requests that reached the server\n")
 	fmt.Fprintf(w, "%-14s %21s %21s %17s\n", "", "ok (bare, guarded)", "p99", "server saw")
 	for i, p := range s.script {
+		if bare[i].calls()+guarded[i].calls() == 0 {
+			continue // interrupted before
+		}
 		fmt.Fprintf(w, "%-14s %10s %10s %10s %10s %8s %8s\n", p.name, share(&bare[i]), share(&guarded[i]),
 			ms(bare[i].quantile(0.99)), ms(guarded[i].quantile(0.99)), count(bareSeen, i), count(guardedSeen, i))
 	}
