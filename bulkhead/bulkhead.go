@@ -15,6 +15,8 @@ const (
 	defaultMaxWaiting = 1024
 )
 
+const lineSize = 64
+
 // Config describes a Bulkhead. The zero Config is usable: ten slots, and at
 // most 1024 callers waiting for one in the order in which they came.
 type Config struct {
@@ -64,6 +66,12 @@ type Config struct {
 // goroutines. Make one with New or MustNew, one for each resource that is to
 // be kept apart from the others.
 type Bulkhead struct {
+	// Set by New and never written again.
+	observed bool // an admission has to read the clock or call a hook
+	timed    bool // a release has to know how long the slot was held
+	cfg      Config
+	base     time.Time // times are durations since base: half the cost of time.Now
+
 	// slots is the whole state that an uncontended call touches. Its value is
 	//
 	//	free slots - reason × (waiters + 1 if watching + 1 if closed)
@@ -74,13 +82,9 @@ type Bulkhead struct {
 	// taken weight, by a compare-and-swap from a value that was at least as
 	// large; the rest (reasons, limit changes, the slots given to waiters) is
 	// written with mu held.
+	_     [lineSize]byte
 	slots atomic.Int64
-
-	// Set by New and never written again.
-	observed bool // an admission has to read the clock or call a hook
-	timed    bool // a release has to know how long the slot was held
-	cfg      Config
-	base     time.Time // times are durations since base: half the cost of time.Now
+	_     [lineSize - 8]byte // so that what follows does not slow it down
 
 	mu       sync.Mutex // guards all below; never held over a wait or a user's function
 	limit    int
@@ -163,9 +167,13 @@ func (c Config) check() error {
 // a *FullError (matches ErrFull), ErrClosed, or the error of ctx (which also
 // matches context.Cause). A ctx that is done before the call is an error even
 // when slots are free. Do does not allocate unless it waits or is refused.
-func (b *Bulkhead) Do(ctx context.Context, fn func(context.Context) error) (err error) {
+func (b *Bulkhead) Do(ctx context.Context, fn func(context.Context) error) error {
 	if fn == nil {
 		panic("bulkhead: fn is nil")
+	}
+	if !b.observed && ctx.Err() == nil && b.take(1) { // acquire, written out for speed
+		defer b.release(1)
+		return fn(ctx)
 	}
 	start, err := b.acquire(ctx, 1)
 	if err != nil {
@@ -183,6 +191,10 @@ func (b *Bulkhead) Do(ctx context.Context, fn func(context.Context) error) (err 
 func DoValue[T any](ctx context.Context, b *Bulkhead, fn func(context.Context) (T, error)) (v T, err error) {
 	if fn == nil {
 		panic("bulkhead: fn is nil")
+	}
+	if !b.observed && ctx.Err() == nil && b.take(1) { // acquire, written out for speed
+		defer b.release(1)
+		return fn(ctx)
 	}
 	start, err := b.acquire(ctx, 1)
 	if err != nil {
@@ -208,11 +220,7 @@ func Wrap[T any](b *Bulkhead, fn func(context.Context) (T, error)) func(context.
 // owns the permit and must release it, best by defer. On failure nothing is
 // held and the error is as for Do.
 func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
-	start, err := b.acquire(ctx, 1)
-	if err != nil {
-		return Permit{}, err
-	}
-	return Permit{b: b, n: 1, start: start}, nil
+	return b.AcquireN(ctx, 1)
 }
 
 // AcquireN is Acquire for n slots at once, all or none. While a heavy caller
@@ -221,6 +229,9 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 // Adaptive: above its Min, so that no adjustment can strand a waiter), is a
 // *WeightError at once.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
+	if n >= 1 && !b.observed && ctx.Err() == nil && b.take(n) { // as in Do
+		return Permit{b: b, n: n}, nil
+	}
 	start, err := b.acquire(ctx, n)
 	if err != nil {
 		return Permit{}, err

@@ -487,11 +487,11 @@ func TestBulkheadDrainLetsWaitersHaveTheirTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
 		holder, waiter := call(b, 1), call(b, 1)
-		done := 0
+		var done atomic.Int64
 		for range 2 {
 			go func() {
 				if b.Drain(context.Background()) == nil {
-					done++
+					done.Add(1)
 				}
 			}()
 			synctest.Wait()
@@ -501,9 +501,9 @@ func TestBulkheadDrainLetsWaitersHaveTheirTurn(t *testing.T) {
 		require.False(t, ok)
 		holder.release()
 		require.True(t, waiter.admitted())
-		require.Zero(t, done)
+		require.Zero(t, done.Load())
 		waiter.release()
-		require.Equal(t, 2, done)
+		require.EqualValues(t, 2, done.Load())
 		require.NoError(t, b.Drain(context.Background()))
 		_, ok = b.TryAcquire()
 		require.False(t, ok)

@@ -27,7 +27,11 @@ func (p *Permit) Done(err error) {
 		return
 	}
 	p.b = nil
-	b.finish(p.n, p.start, err, true)
+	if !b.timed {
+		b.release(p.n)
+		return
+	}
+	b.finishTimed(p.n, p.start, err, true)
 }
 
 // noCopy makes go vet report copies of a struct that has it as a field.

@@ -177,8 +177,8 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 	if !w.queued {
 		return
 	}
+	now := b.now()
 	if why != 0 {
-		now := b.now()
 		err := b.fullLocked(why, w.n, now)
 		err.Wait = now - w.since
 		b.dropLocked(w, err)
@@ -187,7 +187,7 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 		b.dropLocked(w, context.Canceled) // await returns what ctx says instead
 	}
 	// It may have been the one that did not fit, with lighter ones behind it.
-	b.giveLocked()
+	b.giveLocked(now)
 }
 
 // dropLocked takes w out of the queue with err as its answer.
@@ -203,21 +203,14 @@ func (b *Bulkhead) dropLocked(w *waiter, err error) {
 // free until it is given, and the number in use never passes the limit. It
 // does not go past a waiter that does not fit, or light callers would starve
 // heavy ones.
-func (b *Bulkhead) giveLocked() {
-	var now time.Duration
+func (b *Bulkhead) giveLocked(now time.Duration) {
 	for b.queue.len > 0 {
-		if b.cfg.LIFOAfter > 0 && now == 0 {
-			now = b.now()
-		}
 		w := b.queue.first
 		if b.overloadedLocked(now) {
 			w = b.queue.last
 		}
 		if freeIn(b.slots.Load()) < w.n {
 			return
-		}
-		if now == 0 {
-			now = b.now()
 		}
 		b.queue.remove(w)
 		b.slots.Add(reason - int64(w.n))
@@ -233,12 +226,13 @@ func (b *Bulkhead) releaseSlow(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.watching || b.queue.len > 0 {
-		b.turns.observe(b.now(), n, b.limit)
+		now := b.now()
+		b.turns.observe(now, n, b.limit)
 		if b.watching {
 			b.watching = false
 			b.slots.Add(reason)
 		}
-		b.giveLocked()
+		b.giveLocked(now)
 	}
 	b.tellIdleLocked()
 }
@@ -285,7 +279,7 @@ func (b *Bulkhead) resizeLocked(limit int) {
 		}
 		w = next
 	}
-	b.giveLocked()
+	b.giveLocked(b.now())
 }
 
 func (b *Bulkhead) closeLocked() {
