@@ -261,7 +261,7 @@ func checkReadme(root fs.FS) []string {
 	if n := strings.Count(readme, "\n"); n > 200 {
 		out = append(out, fmt.Sprintf("README.md: %d lines, longer than 200 lines", n))
 	}
-	if i := strings.Index(readme, "package main"); i < 0 || strings.Count(readme[:i], "\n") > 30 {
+	if before, _, found := strings.Cut(readme, "package main"); !found || strings.Count(before, "\n") > 30 {
 		out = append(out, "README.md: no complete program before line 30")
 	}
 	if !strings.Contains(strings.ToLower(readme), "## context contract") {

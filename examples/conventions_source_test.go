@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"path"
 	"regexp"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -137,8 +138,11 @@ func (r rule) run(s *source) []string {
 	return out
 }
 
+// files lists the code and then the tests.
+func (s *source) files() []*file { return slices.Concat(s.code, s.tests) }
+
 func (s *source) find(name string) *file {
-	for _, f := range append(s.code[:len(s.code):len(s.code)], s.tests...) {
+	for _, f := range s.files() {
 		if f.name == name {
 			return f
 		}

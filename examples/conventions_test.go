@@ -365,7 +365,8 @@ func checkConstructors(s *source) []finding {
 		if name == "init" {
 			out = append(out, s.at(f, fn.Pos(), "func init"))
 		}
-		if name != "New" && !(strings.HasPrefix(name, "New") && len(name) > 3 && ast.IsExported(name[3:])) {
+		what, isNew := strings.CutPrefix(name, "New")
+		if !isNew || what != "" && !ast.IsExported(what) {
 			continue
 		}
 		results := fn.Type.Results
@@ -508,7 +509,7 @@ func checkGoleak(s *source) []finding {
 // checkSleep: code waits under a context, tests wait in a bubble.
 func checkSleep(s *source) []finding {
 	var out []finding
-	for _, f := range append(s.code[:len(s.code):len(s.code)], s.tests...) {
+	for _, f := range s.files() {
 		ast.Inspect(f.syntax, func(n ast.Node) bool {
 			call, ok := n.(*ast.CallExpr)
 			if !ok {
@@ -690,7 +691,7 @@ var unfinished = regexp.MustCompile(`\b(TODO|FIXME|XXX|HACK)\b|(?i)not (yet )?im
 // checkUnfinished: what is here is done.
 func checkUnfinished(s *source) []finding {
 	var out []finding
-	for _, f := range append(s.code[:len(s.code):len(s.code)], s.tests...) {
+	for _, f := range s.files() {
 		for _, group := range f.syntax.Comments {
 			for _, c := range group.List {
 				if m := unfinished.FindString(c.Text); m != "" {

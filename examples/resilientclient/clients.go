@@ -131,9 +131,3 @@ func (g *guards) guard(fetch call) call {
 	}
 	return retry.Wrap(g.retry, breaker.Wrap(g.breaker, bulkhead.Wrap(g.bulkhead, timed)))
 }
-
-// refused reports whether an error came from a guard of ours and not from the
-// server: a call that cost the server nothing.
-func refused(err error) bool {
-	return errors.Is(err, breaker.ErrOpen) || errors.Is(err, bulkhead.ErrFull)
-}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -54,7 +55,7 @@ func count(seen []uint64, i int) string {
 	if seen == nil {
 		return "-"
 	}
-	return fmt.Sprint(seen[i])
+	return strconv.FormatUint(seen[i], 10)
 }
 
 func total(seen []uint64) uint64 {
