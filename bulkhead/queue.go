@@ -63,43 +63,48 @@ func (b *Bulkhead) acquireSlow(ctx context.Context, n int) (time.Duration, error
 			left = max(time.Until(deadline), 0)
 		}
 	}
-	w, err := b.enqueue(n, left)
+	var w *waiter
+	if !b.cfg.NoWait {
+		// Made before the lock is taken, so that it is held for less long.
+		w = &waiter{n: n, ready: make(chan struct{})}
+	}
+	queued, err := b.enqueue(w, n, left)
 	if err != nil {
 		b.tellRefused(n, err)
 		return 0, err
 	}
-	if w == nil {
+	if !queued {
 		return 0, nil
 	}
 	return b.await(ctx, w)
 }
 
-// enqueue makes a waiter for n slots, or returns nil if it could take them
-// after all, or the error if it is refused.
-func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
+// enqueue puts w into the queue for n slots and reports true, or takes the
+// slots after all and reports false, or refuses them.
+func (b *Bulkhead) enqueue(w *waiter, n int, left time.Duration) (queued bool, err error) {
+	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return nil, ErrClosed
+		return false, ErrClosed
 	}
 	if most := b.heaviestLocked(); n < 1 || n > most {
-		return nil, &WeightError{Name: b.cfg.Name, Weight: n, Limit: most}
+		return false, &WeightError{Name: b.cfg.Name, Weight: n, Limit: most}
 	}
 	if b.takeLocked(n) {
-		return nil, nil
+		return false, nil
 	}
 	// Between here and the push a slot may come back. Its release finds the
 	// mark of the last waiter or of the watch and waits for mu, or the
 	// compare-and-swap below finds the slot.
-	now := b.now()
 	if why := b.refusalLocked(n, now, left); why != 0 {
-		return nil, b.fullLocked(why, n, now)
+		return false, b.fullLocked(why, n, now)
 	}
 	for {
 		word := b.slots.Load()
 		if b.queue.len == 0 && freeIn(word) >= n {
 			if b.slots.CompareAndSwap(word, word-int64(n)) {
-				return nil, nil
+				return false, nil
 			}
 			continue
 		}
@@ -110,9 +115,9 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 	if b.queue.len == 0 && !b.watching {
 		b.turns.begin(now)
 	}
-	w := &waiter{n: n, since: now, ready: make(chan struct{})}
+	w.since = now
 	b.queue.push(w)
-	return w, nil
+	return true, nil
 }
 
 // refusalLocked decides whether a caller that cannot have n slots now may wait

@@ -18,8 +18,10 @@ import (
 	"github.com/bedplate/bedplate/bulkhead"
 )
 
-// limit is how many slots there are where nobody is meant to wait.
-const limit = 64
+const (
+	limit   = 64 // slots where nobody is meant to wait
+	callers = 8  // goroutines where everybody is
+)
 
 // A loop takes a slot, calls inside if it is not nil, and gives the slot back,
 // for as long as next says. It is written out for each peer, so that no peer
@@ -214,9 +216,10 @@ func BenchmarkBulkheadAcquireParallel(b *testing.B) {
 	}
 }
 
-// BenchmarkBulkheadHandoff passes one slot around: each caller finds it taken,
-// waits, and is given it by the one before. The context can be cancelled, as
-// that of a server's request can.
+// BenchmarkBulkheadHandoff passes one slot around eight callers. Whoever has it
+// yields the processor, so that the others come and find it taken: every
+// operation is a wait and a hand-off. The context can be cancelled, as that of
+// a server's request can.
 func BenchmarkBulkheadHandoff(b *testing.B) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -226,10 +229,25 @@ func BenchmarkBulkheadHandoff(b *testing.B) {
 		}
 		b.Run("peer="+r.peer, func(b *testing.B) {
 			b.ReportAllocs()
-			b.SetParallelism(4)
 			run := r.make(1)
-			b.RunParallel(func(pb *testing.PB) { run(ctx, pb.Next, nil) })
+			var wg sync.WaitGroup
+			for i := range callers {
+				n := b.N / callers
+				if i < b.N%callers {
+					n++
+				}
+				wg.Go(func() { run(ctx, times(n), runtime.Gosched) })
+			}
+			wg.Wait()
 		})
+	}
+}
+
+// times returns a next that says yes n times.
+func times(n int) func() bool {
+	return func() bool {
+		n--
+		return n >= 0
 	}
 }
 
@@ -273,7 +291,7 @@ func must(err error) {
 // TestRowsDoTheSameWork runs every row with eight callers on three slots: each
 // runs all of the work, never more than three at a time, and three in the end.
 func TestRowsDoTheSameWork(t *testing.T) {
-	const slots, callers, each = 3, 8, 200
+	const slots, each = 3, 200
 	check := func(t *testing.T, run func(inside func())) {
 		var ran, now, most atomic.Int64
 		inside := func() {
@@ -296,8 +314,7 @@ func TestRowsDoTheSameWork(t *testing.T) {
 		t.Run("loop="+r.peer, func(t *testing.T) {
 			loop := r.make(slots)
 			check(t, func(inside func()) {
-				left := each
-				loop(context.Background(), func() bool { left--; return left >= 0 }, inside)
+				loop(context.Background(), times(each), inside)
 			})
 			require.True(t, fits(loop, slots), "all slots can be held at once")
 		})
@@ -324,8 +341,7 @@ func fits(l loop, n int) bool {
 	inside.Add(n)
 	for range n {
 		wg.Go(func() {
-			left := 1
-			l(context.Background(), func() bool { left--; return left >= 0 }, func() {
+			l(context.Background(), times(1), func() {
 				inside.Done()
 				inside.Wait()
 			})
