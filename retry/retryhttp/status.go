@@ -1,0 +1,50 @@
+package retryhttp
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// overloaded is the default of Config.Failed.
+func overloaded(resp *http.Response) bool {
+	switch resp.StatusCode {
+	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
+
+// statusError stands for a response in the eyes of the Retrier, and in its
+// hooks.
+type statusError struct {
+	status string
+	after  time.Duration
+}
+
+func (e *statusError) Error() string             { return "retryhttp: status " + e.status }
+func (e *statusError) RetryAfter() time.Duration { return e.after }
+
+// retryAfter reads the Retry-After header. It is 0 if there is none, if it is
+// malformed, or if its date has passed.
+func retryAfter(resp *http.Response) time.Duration {
+	value := resp.Header.Get("Retry-After")
+	if value == "" {
+		return 0
+	}
+	if seconds, err := strconv.ParseUint(value, 10, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		const most = uint64(1<<63-1) / uint64(time.Second)
+		return time.Duration(min(seconds, most)) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	// The server's own clock, if it shows it, is the one the date is meant in.
+	now, err := http.ParseTime(resp.Header.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return max(date.Sub(now), 0)
+}
