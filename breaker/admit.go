@@ -4,24 +4,23 @@ import "time"
 
 // grant is what admission leaves for settlement.
 type grant struct {
-	word     word          // as the call was admitted
-	windows  bool          // whether the result must be recorded
-	slowCall time.Duration // from which the call is slow, or 0 for never
-	start    int64         // of the call, if slowCall is set
-	ticket   uint64        // of the lease, if the call is a probe
-	flight   *flight       // which the call must leave, or nil
+	word    word    // as the call was admitted
+	start   int64   // of the call, if stamped
+	flight  *flight // which the call must leave, or nil
+	ticket  uint32  // of the lease, if the call is a probe
+	stamped bool
 }
 
 // lease is the place of a probe.
 type lease struct {
-	ticket uint64
 	start  int64
+	ticket uint32
 }
 
 // admit grants a call or returns the refusal.
 func (b *Breaker) admit(r *rules) (grant, error) {
-	if w := b.load(); w.state() == Closed && r.slowCall == 0 {
-		return grant{word: w, windows: r.windowed()}, nil
+	if w := b.load(); w.clean() && r.slowCall == 0 {
+		return grant{word: w}, nil
 	}
 	return b.admitSlowly(r)
 }
@@ -29,17 +28,14 @@ func (b *Breaker) admit(r *rules) (grant, error) {
 // admitSlowly is admit where the clock or the lock is needed.
 func (b *Breaker) admitSlowly(r *rules) (grant, error) {
 	w := b.load()
-	if refusal := b.refusal.Load(); w.state() == Open && w.mode() != Shadow && refusal != nil {
-		// The refusal can be of a later stay than w. If that is HalfOpen it
-		// has no open time and counts as elapsed, so that the lock decides.
-		if w.mode() == ForceOpen || !refusal.elapsed(time.Since(refusal.opened)) {
-			b.rejected.Add(1)
+	if w.state() == Open {
+		if refusal := b.refuse(w); refusal != nil {
 			return grant{}, refusal
 		}
 	}
 	now := b.now()
 	if w.state() == Closed {
-		g := grant{word: w, windows: r.windowed(), slowCall: r.slowCall, start: now}
+		g := grant{word: w, start: now, stamped: true}
 		if r.slowInFlight == 0 || w.forced() {
 			return g, nil
 		}
@@ -54,12 +50,25 @@ func (b *Breaker) admitSlowly(r *rules) (grant, error) {
 	return b.admitAtTurn(now)
 }
 
+// refuse returns the refusal of an open breaker, or nil if its time may be
+// over or it refuses nothing.
+func (b *Breaker) refuse(w word) *OpenError {
+	// The refusal can be of a later stay than w. If that is HalfOpen it has no
+	// open time and counts as elapsed, so that the lock decides.
+	refusal := b.refusal.Load()
+	if refusal == nil || w.mode() == Shadow || w.mode() == Auto && refusal.elapsed(time.Since(refusal.opened)) {
+		return nil
+	}
+	b.rejected.Add(1)
+	return refusal
+}
+
 // admitAtTurn makes the transitions that the clock demands, and then decides.
 func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 	b.mu.Lock()
 	b.advanceLocked(now)
 	r, w := b.rules.Load(), b.load()
-	g = grant{word: w, windows: r.windowed(), slowCall: r.slowCall, start: now}
+	g = grant{word: w, start: now, stamped: true}
 	admitted := w.state() == Closed
 	if admitted && r.slowInFlight > 0 && !w.forced() {
 		g.flight = b.windowsLocked().flight
@@ -69,7 +78,7 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 		if next, _ := step(w, evProbe, r.limits); next != w {
 			b.word.Store(uint64(next))
 			b.tickets++
-			b.leases = append(b.leases, lease{b.tickets, now})
+			b.leases = append(b.leases, lease{now, b.tickets})
 			g.ticket = b.tickets
 			admitted = true
 		}
@@ -88,7 +97,7 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 		delivered := false
 		defer func() {
 			if !delivered {
-				b.settle(&g, Ignored, nil)
+				b.settle(g, Ignored, nil)
 			}
 		}()
 		b.deliver()
@@ -99,11 +108,23 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 	return g, err
 }
 
-// settle ends a granted call with a verdict.
-func (b *Breaker) settle(g *grant, o Outcome, err error) {
-	if o == Success && !g.windows && g.word.clean() && b.load() == g.word {
-		return // nothing happened meanwhile, and nothing is to be written
+// succeed records a success of a call that was admitted at w and was not slow.
+// It trips nothing, and so needs no more than this.
+func (b *Breaker) succeed(w word) {
+	win := b.windowsOf(w)
+	if win == nil {
+		return
 	}
+	if win.count != nil {
+		win.count.succeed()
+	}
+	if win.time != nil {
+		win.time.succeed(b.now())
+	}
+}
+
+// settle ends a granted call with a verdict.
+func (b *Breaker) settle(g grant, o Outcome, err error) {
 	if g.flight != nil {
 		g.flight.leave(g.start)
 	}
@@ -111,7 +132,11 @@ func (b *Breaker) settle(g *grant, o Outcome, err error) {
 }
 
 // count is the verdict's part of settle.
-func (b *Breaker) count(g *grant, o Outcome, err error) {
+func (b *Breaker) count(g grant, o Outcome, err error) {
+	w, r := b.load(), b.rules.Load()
+	if o == Success && w == g.word && w.clean() && !r.windowed {
+		return // nothing happened meanwhile, and nothing is to be written
+	}
 	failed := o != Success && o != Ignored
 	switch {
 	case failed:
@@ -119,7 +144,6 @@ func (b *Breaker) count(g *grant, o Outcome, err error) {
 	case o == Ignored:
 		b.ignored.Add(1)
 	}
-	w := b.load()
 	switch {
 	case w.generation() != g.word.generation() || w.forced():
 		return // a result from before the last transition says nothing now
@@ -130,7 +154,7 @@ func (b *Breaker) count(g *grant, o Outcome, err error) {
 		return
 	}
 	trip, tripped := event(0), false
-	if g.windows {
+	if r.windowed {
 		win := b.windowsOf(g.word)
 		if win == nil {
 			return
@@ -139,13 +163,13 @@ func (b *Breaker) count(g *grant, o Outcome, err error) {
 		if win.time != nil {
 			now = b.now()
 		}
-		trip, tripped = win.add(now, failed, g.slowCall > 0 && now-g.start >= int64(g.slowCall))
+		trip, tripped = win.add(now, failed, r.slow(g, now))
 	}
 	e := evSuccess
 	if failed {
 		e = evFailure
 	}
-	if next, _ := step(w, e, b.rules.Load().limits); next == w && !tripped {
+	if next, _ := step(w, e, r.limits); next == w && !tripped {
 		return
 	}
 	b.mu.Lock()
@@ -159,8 +183,13 @@ func (b *Breaker) count(g *grant, o Outcome, err error) {
 	b.deliver()
 }
 
+// slow reports whether a call that ends now was slow.
+func (r *rules) slow(g grant, now int64) bool {
+	return r.slowCall > 0 && g.stamped && now-g.start >= int64(r.slowCall)
+}
+
 // countProbe ends a probe, unless its lease is over.
-func (b *Breaker) countProbe(g *grant, o Outcome, err error) {
+func (b *Breaker) countProbe(g grant, o Outcome, err error) {
 	b.mu.Lock()
 	now := b.now()
 	b.advanceLocked(now)
@@ -170,7 +199,7 @@ func (b *Breaker) countProbe(g *grant, o Outcome, err error) {
 			b.applyLocked(evIgnored, nil)
 		case o != Success:
 			b.applyLocked(evFailure, err)
-		case g.slowCall > 0 && now-g.start >= int64(g.slowCall):
+		case b.rules.Load().slow(g, now):
 			b.applyLocked(evProbeSlow, err)
 		default:
 			b.applyLocked(evSuccess, nil)
@@ -181,7 +210,7 @@ func (b *Breaker) countProbe(g *grant, o Outcome, err error) {
 }
 
 // endLeaseLocked removes a lease and reports whether there was one.
-func (b *Breaker) endLeaseLocked(ticket uint64) bool {
+func (b *Breaker) endLeaseLocked(ticket uint32) bool {
 	for i, l := range b.leases {
 		if l.ticket == ticket {
 			b.leases = append(b.leases[:i], b.leases[i+1:]...)

@@ -34,7 +34,7 @@ type Breaker struct {
 	mu         sync.Mutex
 	opened     uint64         // transitions to Open
 	reopens    uint           // of them, since the last time closed
-	tickets    uint64         // the last lease given out
+	tickets    uint32         // the last lease given out
 	leases     []lease        // of the probes in flight, oldest first
 	queue      []queuedChange // transitions not yet delivered
 	delivering bool           // whether a hook is running
@@ -87,30 +87,34 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	if ctx.Err() != nil {
 		return ctxError(ctx)
 	}
-	r := b.rules.Load()
-	if r.callTimeout > 0 {
-		_, err := doTimed(ctx, b, r, func(ctx context.Context) (struct{}, error) {
-			return struct{}{}, fn(ctx)
-		}, nil)
-		return err
+	w, r := b.load(), b.rules.Load()
+	if !w.clean() || !r.quick {
+		if w.state() == Open {
+			if refusal := b.refuse(w); refusal != nil {
+				return refusal
+			}
+		}
+		return b.doSlowly(ctx, r, fn)
 	}
-	g, err := b.admit(r)
-	if err != nil {
-		return err
-	}
+	// What follows is doCounted for the healthy case, spelled out because it
+	// is the one that happens.
 	judged := false
 	defer func() {
 		if !judged { // a panic or Goexit
-			b.settle(&g, Failure, nil)
+			b.settle(grant{word: w}, Failure, nil)
 		}
 	}()
-	err = fn(ctx)
-	outcome := Success
-	if err != nil {
-		outcome = r.judge(ctx, err)
+	err := fn(ctx)
+	if err == nil && b.load() == w {
+		judged = true
+		if r.windowed {
+			b.succeed(w)
+		}
+		return nil
 	}
+	outcome := r.judge(ctx, err)
 	judged = true
-	b.settle(&g, outcome, err)
+	b.settle(grant{word: w}, outcome, err)
 	return err
 }
 
@@ -135,21 +139,7 @@ func DoJudged[T any](ctx context.Context, b *Breaker, fn func(context.Context) (
 	if r.callTimeout > 0 {
 		return doTimed(ctx, b, r, fn, judge)
 	}
-	g, err := b.admit(r)
-	if err != nil {
-		return v, err
-	}
-	judged := false
-	defer func() {
-		if !judged { // a panic or Goexit
-			b.settle(&g, Failure, nil)
-		}
-	}()
-	v, err = fn(ctx)
-	outcome := verdict(ctx, r, v, err, judge)
-	judged = true
-	b.settle(&g, outcome, err)
-	return v, err
+	return doCounted(ctx, b, r, fn, judge)
 }
 
 // Wrap returns fn guarded by b: each call of it is a DoValue.

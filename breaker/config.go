@@ -123,11 +123,8 @@ type rules struct {
 	slowInFlight                          int32
 	limits                                limits
 	detach, noJitter                      bool
-}
-
-// windowed reports whether closed calls must be recorded.
-func (r *rules) windowed() bool {
-	return r.countWindow > 0 || r.timed() || r.slowInFlight > 0
+	windowed                              bool // whether closed calls must be recorded
+	quick                                 bool // whether calls need neither clock, record nor timer
 }
 
 // timed reports whether there is a rule over a time window.
@@ -205,8 +202,10 @@ func (cfg *Config) compile() (*rules, error) {
 		detach:   cfg.Detach,
 		noJitter: cfg.NoJitter,
 	}
+	r.windowed = r.countWindow > 0 || r.timed() || r.slowInFlight > 0
+	r.quick = r.slowCall == 0 && r.callTimeout == 0
 	r.countMinCalls = int32(or(cfg.CountMinCalls, int(r.countFailures)))
-	if cfg.ConsecutiveFailures == 0 && !r.windowed() {
+	if cfg.ConsecutiveFailures == 0 && !r.windowed {
 		r.limits.failures = 5
 	}
 	return r, nil

@@ -71,7 +71,7 @@ func (p *Permit) Record(o Outcome, err error) {
 		return
 	}
 	p.b = nil
-	b.settle(&p.grant, o, err)
+	b.settle(p.grant, o, err)
 }
 
 // noCopy makes vet report copies of what embeds it.

@@ -6,18 +6,7 @@ import (
 	"sync/atomic"
 )
 
-// verdict judges a call that ran to its end in time.
-func verdict[T any](ctx context.Context, r *rules, v T, err error, judge func(context.Context, T, error) Outcome) Outcome {
-	if judge != nil {
-		return judge(ctx, v, err)
-	}
-	if err == nil {
-		return Success
-	}
-	return r.judge(ctx, err)
-}
-
-// doTimed is DoJudged with a call timeout.
+// doTimed is doCounted with a call timeout.
 func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.Context) (T, error),
 	judge func(context.Context, T, error) Outcome) (v T, err error) {
 	g, err := b.admit(r)
@@ -35,18 +24,18 @@ func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.C
 		return v, err, verdict(ctx, r, v, err, judge)
 	}
 	if r.detach {
-		return doDetached(ctx, callCtx, cancel, b, &g, timeout, run)
+		return doDetached(ctx, callCtx, cancel, b, g, timeout, run)
 	}
 	defer cancel()
 	judged := false
 	defer func() {
 		if !judged { // a panic or Goexit
-			b.settle(&g, Failure, nil)
+			b.settle(g, Failure, nil)
 		}
 	}()
 	v, err, o := run()
 	judged = true
-	b.settle(&g, o, err)
+	b.settle(g, o, err)
 	return v, err
 }
 
@@ -55,7 +44,7 @@ func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.C
 // wins the race for parted and thereby decides who counts the call: the waiter
 // if it is still there or leaves at the timeout, else the call itself. The
 // call holds its place in flight to its end in any case.
-func doDetached[T any](ctx, callCtx context.Context, cancel context.CancelFunc, b *Breaker, g *grant,
+func doDetached[T any](ctx, callCtx context.Context, cancel context.CancelFunc, b *Breaker, g grant,
 	timeout *TimeoutError, run func() (T, error, Outcome)) (T, error) {
 	type result struct {
 		v       T

@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"math/bits"
-	"math/rand/v2"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -100,6 +99,15 @@ func newCountWindow(size int) *countWindow {
 	return &countWindow{size: uint64(size), bits: make([]atomic.Uint64, (size+63)/64)}
 }
 
+// succeed records a success. Into a full window without a failure that means
+// nothing: whatever place it took, the window would stay as it is. So healthy
+// calls write nothing here either.
+func (c *countWindow) succeed() {
+	if c.failures.Load() != 0 || c.head.Load() < c.size {
+		c.add(false)
+	}
+}
+
 // add records one result and returns the counts with it.
 func (c *countWindow) add(failed bool) (calls, failures int) {
 	place := (c.head.Add(1) - 1) % c.size
@@ -133,8 +141,9 @@ const (
 // cells, and a call picks a shard at random, so that callers on several
 // processors seldom write the same cache line.
 type timeWindow struct {
-	width  int64      // of a cell, in nanoseconds
-	turn   sync.Mutex // serializes giving a cell to a later epoch
+	width  int64         // of a cell, in nanoseconds
+	epoch  atomic.Uint64 // the last one seen; saves a division
+	turn   sync.Mutex    // serializes giving a cell to a later epoch
 	shards []shard
 }
 
@@ -169,13 +178,8 @@ func epochOf(now, width int64) uint64 {
 }
 
 func (t *timeWindow) add(now int64, failed, slow bool) {
-	epoch := epochOf(now, t.width)
-	shard := 0
-	if len(t.shards) > 1 {
-		shard = int(rand.Uint32()) & (len(t.shards) - 1)
-	}
-	c := &t.shards[shard].cells[epoch%windowCells]
-	if c.epoch.Load() != epoch && !t.hand(c, epoch) {
+	c := t.cell(now)
+	if c == nil {
 		return
 	}
 	delta := uint64(1 << 32)
@@ -186,6 +190,29 @@ func (t *timeWindow) add(now int64, failed, slow bool) {
 	if slow {
 		c.slow.Add(1)
 	}
+}
+
+// succeed is add for a success that was not slow.
+func (t *timeWindow) succeed(now int64) {
+	if c := t.cell(now); c != nil {
+		c.counts.Add(1 << 32)
+	}
+}
+
+// cell returns the cell to count in at now, or nil if that has passed.
+func (t *timeWindow) cell(now int64) *cell {
+	epoch := t.epoch.Load()
+	if begin := (epoch - 1) * uint64(t.width); uint64(now)^1<<63-begin >= uint64(t.width) {
+		epoch = epochOf(now, t.width)
+		t.epoch.Store(epoch)
+	}
+	// The low digits of the clock are as good as chance, and are at hand.
+	shard := uint64(now) * 0x9e3779b97f4a7c15 >> 32 & uint64(len(t.shards)-1)
+	c := &t.shards[shard].cells[epoch%windowCells]
+	if c.epoch.Load() != epoch && !t.hand(c, epoch) {
+		return nil
+	}
+	return c
 }
 
 // hand gives a cell to epoch. It returns false if the cell is a lap ahead: then

@@ -1,0 +1,45 @@
+package breaker
+
+import "context"
+
+// doSlowly is Do where there is more to do than to look at the word. It gives
+// fn a value to return, so that the rest need not be written twice.
+func (b *Breaker) doSlowly(ctx context.Context, r *rules, fn func(context.Context) error) error {
+	if r.callTimeout > 0 {
+		_, err := doTimed(ctx, b, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }, nil)
+		return err
+	}
+	_, err := doCounted(ctx, b, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }, nil)
+	return err
+}
+
+// doCounted admits, calls, judges and settles.
+func doCounted[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.Context) (T, error),
+	judge func(context.Context, T, error) Outcome) (v T, err error) {
+	g, err := b.admit(r)
+	if err != nil {
+		return v, err
+	}
+	judged := false
+	defer func() {
+		if !judged { // a panic or Goexit, in fn or in a verdict
+			b.settle(g, Failure, nil)
+		}
+	}()
+	v, err = fn(ctx)
+	o := verdict(ctx, r, v, err, judge)
+	judged = true // before settle, whose hooks may panic
+	b.settle(g, o, err)
+	return v, err
+}
+
+// verdict judges a call that ran to its end in time.
+func verdict[T any](ctx context.Context, r *rules, v T, err error, judge func(context.Context, T, error) Outcome) Outcome {
+	if judge != nil {
+		return judge(ctx, v, err)
+	}
+	if err == nil {
+		return Success
+	}
+	return r.judge(ctx, err)
+}
