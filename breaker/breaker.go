@@ -2,7 +2,6 @@ package breaker
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,10 +203,7 @@ func (b *Breaker) Reset() { b.apply(evReset) }
 // names the field, and leaves the breaker unchanged; cfg.Name must be what it
 // was.
 func (b *Breaker) Reconfigure(cfg Config) error {
-	if cfg.Name != b.name {
-		return fmt.Errorf("breaker: Config.Name is %q, want %q, as it was", cfg.Name, b.name)
-	}
-	r, err := cfg.compile()
+	r, err := cfg.recompile(b.name)
 	if err != nil {
 		return err
 	}
@@ -224,6 +220,13 @@ func (b *Breaker) reconfigure(r *rules) {
 		b.win.Store(w)
 	}
 	b.mu.Unlock()
+}
+
+// holding reports whether to forget the breaker would let calls through that
+// it refuses, or undo what an operator did. It runs no hook.
+func (b *Breaker) holding() bool {
+	w, refusal := b.load(), b.refusal.Load()
+	return w.forced() || w.state() == Open && refusal != nil && refusal.RetryAfter() > 0
 }
 
 // now is the time in nanoseconds. Inside a test bubble it can be negative.

@@ -211,6 +211,14 @@ func (cfg *Config) compile() (*rules, error) {
 	return r, nil
 }
 
+// recompile is compile for what goes by name already.
+func (cfg *Config) recompile(name string) (*rules, error) {
+	if cfg.Name != name {
+		return nil, fmt.Errorf("breaker: Config.Name is %q, want %q, as it was", cfg.Name, name)
+	}
+	return cfg.compile()
+}
+
 // or returns v, or the default where v is zero.
 func or[T comparable](v, otherwise T) T {
 	var zero T
