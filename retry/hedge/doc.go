@@ -1,0 +1,2 @@
+// Package hedge cuts the slow end off latencies.
+package hedge
