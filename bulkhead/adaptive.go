@@ -103,7 +103,7 @@ const (
 
 // adaptive is the state of an adaptive limit, guarded by Bulkhead.mu.
 type adaptive struct {
-	cfg   Adaptive
+	cfg   *Adaptive
 	limit float64 // the limit before rounding down
 	long  float64 // long-term latency in nanoseconds
 	rolls int     // windows in long, up to warmUp
@@ -114,10 +114,6 @@ type adaptive struct {
 	sum   time.Duration
 	most  int // the most slots in use when a call ended
 	over  bool
-}
-
-func newAdaptive(cfg Adaptive, limit int) adaptive {
-	return adaptive{cfg: cfg, limit: float64(limit)}
 }
 
 // sample takes note of a call that ended now after held, with inUse slots in

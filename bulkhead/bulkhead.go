@@ -15,8 +15,6 @@ const (
 	defaultMaxWaiting = 1024
 )
 
-const lineSize = 64
-
 // Config describes a Bulkhead. The zero Config is usable: ten slots, and at
 // most 1024 callers waiting for one in the order in which they came.
 type Config struct {
@@ -66,15 +64,11 @@ type Config struct {
 // goroutines. Make one with New or MustNew, one for each resource that is to
 // be kept apart from the others.
 type Bulkhead struct {
-	// Set by New and never written again.
-	observed bool // an admission has to read the clock or call a hook
-	timed    bool // a release has to know how long the slot was held
-	cfg      Config
-	base     time.Time // times are durations since base: half the cost of time.Now
+	// The first cache line: all that a call touches, even one that waits.
 
 	// slots is the whole state that an uncontended call touches. Its value is
 	//
-	//	free slots - reason × (waiters + 1 if watching + 1 if closed)
+	//	free slots - reason × (1 if somebody waits + 1 if watching + 1 if closed)
 	//
 	// so it is at least n exactly when n slots can be taken without asking
 	// anybody. Free is below zero after Resize has shrunk the limit under the
@@ -82,23 +76,35 @@ type Bulkhead struct {
 	// taken weight, by a compare-and-swap from a value that was at least as
 	// large; the rest (reasons, limit changes, the slots given to waiters) is
 	// written with mu held.
-	_     [lineSize]byte
 	slots atomic.Int64
-	_     [lineSize - 8]byte // so that what follows does not slow it down
 
-	mu       sync.Mutex // guards all below; never held over a wait or a user's function
-	limit    int
-	queue    queue
-	closed   bool
-	watching bool // somebody was refused, the next release is to be measured
-	turns    turns
-	adaptive adaptive
-	drainers []chan struct{} // closed when the last slot of a closed bulkhead comes back
-	counts   counts
-	changes  []LimitChange // for OnLimit, not yet delivered
-	telling  bool          // a goroutine is delivering changes
+	mu        sync.Mutex // guards all down to changes; never held over a wait or a user's function
+	queue     queue
+	limit     int
+	closed    bool
+	watching  bool  // somebody was refused, the next release is to be measured
+	telling   bool  // a goroutine is delivering changes
+	unclocked uint8 // how many more waiters to queue without reading the clock
+
+	// Lines that are touched when something is measured.
+	busySince time.Duration // since when the queue has not been empty; kept if LIFOAfter is set
+	turns     turns
+	counts    *counts         // nil until there is something to count
+	drainers  []chan struct{} // closed when the last slot of a closed bulkhead comes back
+	changes   []LimitChange   // for OnLimit, not yet delivered
 
 	tries atomic.Uint64 // refusals by TryAcquire; written by whoever is refused
+
+	// Set by New and never written again.
+	observed bool // an admission has to read the clock or call a hook
+	timed    bool // a release has to know how long the slot was held
+	cfg      Config
+	base     time.Time // times are durations since base: half the cost of time.Now
+	adaptive *adaptive // nil if the limit is fixed; what it points to is guarded by mu
+
+	// Objects of this size begin at a cache line, which those of the next
+	// smaller size class do not. TestBulkheadBytes watches over it.
+	_ [24]byte
 }
 
 // New returns a Bulkhead as described by cfg. It fails if a field of cfg has a
@@ -115,11 +121,13 @@ func New(cfg Config) (*Bulkhead, error) {
 		return nil, err
 	}
 	b := &Bulkhead{
-		cfg:      cfg,
-		base:     time.Now(),
-		limit:    cfg.Limit,
-		adaptive: newAdaptive(cfg.Adaptive, cfg.Limit),
-		timed:    cfg.Adaptive.on() || cfg.Hooks.OnReleased != nil,
+		cfg:   cfg,
+		base:  time.Now(),
+		limit: cfg.Limit,
+		timed: cfg.Adaptive.on() || cfg.Hooks.OnReleased != nil,
+	}
+	if cfg.Adaptive.on() {
+		b.adaptive = &adaptive{cfg: &b.cfg.Adaptive, limit: float64(cfg.Limit)}
 	}
 	b.observed = b.timed || cfg.Hooks.OnAcquired != nil
 	b.slots.Store(int64(cfg.Limit))
@@ -271,8 +279,8 @@ func (b *Bulkhead) TryAcquireN(n int) (Permit, bool) {
 // ErrClosed after Close or Drain.
 func (b *Bulkhead) Resize(limit int) error {
 	least, most := 1, math.MaxInt32
-	if a := b.cfg.Adaptive; a.on() {
-		least, most = a.Min, a.Max
+	if b.adaptive != nil {
+		least, most = b.cfg.Adaptive.Min, b.cfg.Adaptive.Max
 	}
 	if limit < least || limit > most {
 		return fmt.Errorf("bulkhead: Resize to %d, want %d to %d", limit, least, most)
@@ -282,7 +290,9 @@ func (b *Bulkhead) Resize(limit int) error {
 		b.mu.Unlock()
 		return ErrClosed
 	}
-	b.adaptive.limit = float64(limit)
+	if b.adaptive != nil {
+		b.adaptive.limit = float64(limit)
+	}
 	b.resizeLocked(limit)
 	b.mu.Unlock()
 	b.tellLimit()

@@ -22,24 +22,29 @@ const (
 // bulkhead, so the estimate forgets at the pace at which things happen.
 // All fields are guarded by Bulkhead.mu.
 type turns struct {
-	last  time.Duration // the release before, or the beginning of the wait
-	time  float64       // nanoseconds
-	units float64       // slots released in that time
-	seen  int           // releases, up to fewTurns
+	last     time.Duration // the observation before, or the beginning of the wait, or unknown
+	released int           // slots released since last
+	time     float64       // nanoseconds
+	units    float64       // slots released in that time
+	seen     int           // observations, up to fewTurns
 }
 
-// begin starts the measurement: from now on somebody waits.
-func (t *turns) begin(now time.Duration) { t.last = now }
+// begin starts a measurement: from now on somebody waits.
+func (t *turns) begin(now time.Duration) { t.last, t.released = now, 0 }
 
-// observe takes note of n slots that came back while somebody waited.
-func (t *turns) observe(now time.Duration, n, limit int) {
-	passed := now - t.last
-	t.last = now
-	if passed < 0 || passed > longestTurn {
+// observe ends a measurement, and starts the next.
+func (t *turns) observe(now time.Duration, limit int) {
+	passed, released := now-t.last, t.released
+	if t.last == unknown || passed < 0 || passed > longestTurn {
+		t.begin(now)
 		return
 	}
+	if released == 0 {
+		return // granted by Resize, or together with another
+	}
+	t.begin(now)
 	t.time += float64(passed)
-	t.units += float64(n)
+	t.units += float64(released)
 	t.seen = min(t.seen+1, fewTurns)
 	if t.units > 2*float64(max(limit, 8)) {
 		t.time /= 2
@@ -59,8 +64,8 @@ func (t *turns) expected(units int, now time.Duration, underway bool) time.Durat
 		return 0
 	}
 	each := t.time / t.units
-	if passed := now - t.last; underway && passed > 0 && passed <= longestTurn {
-		each = max(each, (t.time+float64(passed))/(t.units+1))
+	if passed := now - t.last; underway && t.last != unknown && passed > 0 && passed <= longestTurn {
+		each = max(each, (t.time+float64(passed))/(t.units+float64(t.released+1)))
 	}
 	return time.Duration(min(each*float64(units), float64(24*time.Hour)))
 }
@@ -78,7 +83,7 @@ func (b *Bulkhead) expectedLocked(n int, now time.Duration) time.Duration {
 // it that the next release is measured, so that the estimate in the next such
 // error is fresh.
 func (b *Bulkhead) fullLocked(why Reason, n int, now time.Duration) *FullError {
-	b.counts.refused(why)
+	b.countsLocked().refusals[why]++
 	err := &FullError{
 		Name:     b.cfg.Name,
 		Reason:   why,

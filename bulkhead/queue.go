@@ -2,17 +2,29 @@ package bulkhead
 
 import (
 	"context"
+	"math"
 	"time"
+)
+
+const (
+	// unknown is a time that was not read from the clock.
+	unknown time.Duration = math.MinInt64
+
+	// fewClocked is how many waiters in a row are not measured after one
+	// whose wait fell into the first bucket of the histogram. Where a turn
+	// takes less than a microsecond, two readings of the clock for each are a
+	// good part of it.
+	fewClocked = 7
 )
 
 // A waiter is a caller that waits for n slots. It is in the queue until it is
 // granted its slots, is refused, or leaves.
 type waiter struct {
-	n          int
-	since      time.Duration // when it began to wait
-	prev, next *waiter       // guarded by Bulkhead.mu, as is queued
-	queued     bool
+	n          int32
+	queued     bool // guarded by Bulkhead.mu, as are prev and next
+	prev, next *waiter
 	ready      chan struct{} // closed when it is granted or refused
+	since      time.Duration // when it began to wait, or unknown
 	wait       time.Duration // how long it waited; written before ready is closed
 	err        error         // why it was refused, nil if granted; as wait
 }
@@ -22,13 +34,12 @@ type waiter struct {
 type queue struct {
 	first, last *waiter
 	len         int
-	weight      int64         // the sum of what they wait for
-	since       time.Duration // since when it has not been empty
+	weight      int64 // the sum of what they wait for
 }
 
 func (q *queue) push(w *waiter) {
 	if q.len == 0 {
-		q.first, q.since = w, w.since
+		q.first = w
 	} else {
 		w.prev, q.last.next = q.last, w
 	}
@@ -54,70 +65,53 @@ func (q *queue) remove(w *waiter) {
 	q.weight -= int64(w.n)
 }
 
-// acquireSlow is acquire for a caller that found no free slot, somebody before
-// it, or the bulkhead closed. It returns how long the caller waited.
-func (b *Bulkhead) acquireSlow(ctx context.Context, n int) (time.Duration, error) {
-	left := time.Duration(-1) // until the deadline, if there is one that counts
-	if !b.cfg.IgnoreDeadline {
-		if deadline, ok := ctx.Deadline(); ok {
-			left = max(time.Until(deadline), 0)
-		}
-	}
-	var w *waiter
-	if !b.cfg.NoWait {
-		// Made before the lock is taken, so that it is held for less long.
-		w = &waiter{n: n, ready: make(chan struct{})}
-	}
-	queued, err := b.enqueue(w, n, left)
-	if err != nil {
-		b.tellRefused(n, err)
-		return 0, err
-	}
-	if !queued {
-		return 0, nil
-	}
-	return b.await(ctx, w)
-}
-
-// enqueue puts w into the queue for n slots and reports true, or takes the
-// slots after all and reports false, or refuses them.
-func (b *Bulkhead) enqueue(w *waiter, n int, left time.Duration) (queued bool, err error) {
-	now := b.now()
+// enqueue makes a waiter for n slots, or returns nil if it could take them
+// after all, or the error if it is refused.
+func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
-		return false, ErrClosed
+		return nil, ErrClosed
 	}
 	if most := b.heaviestLocked(); n < 1 || n > most {
-		return false, &WeightError{Name: b.cfg.Name, Weight: n, Limit: most}
+		return nil, &WeightError{Name: b.cfg.Name, Weight: n, Limit: most}
 	}
 	if b.takeLocked(n) {
-		return false, nil
+		return nil, nil
 	}
-	// Between here and the push a slot may come back. Its release finds the
-	// mark of the last waiter or of the watch and waits for mu, or the
-	// compare-and-swap below finds the slot.
+	now := unknown
+	if b.unclocked == 0 || b.observed || left >= 0 || b.cfg.LIFOAfter > 0 || b.queue.len >= b.cfg.MaxWaiting {
+		now = b.now()
+	} else {
+		b.unclocked--
+	}
 	if why := b.refusalLocked(n, now, left); why != 0 {
-		return false, b.fullLocked(why, n, now)
+		return nil, b.fullLocked(why, n, now)
 	}
-	for {
-		word := b.slots.Load()
-		if b.queue.len == 0 && freeIn(word) >= n {
-			if b.slots.CompareAndSwap(word, word-int64(n)) {
-				return false, nil
+	if b.queue.len == 0 {
+		// A slot may have come back by now, without anybody noticing. Either
+		// it is found here, or its release finds the reason put here.
+		for {
+			word := b.slots.Load()
+			if freeIn(word) >= n {
+				if b.slots.CompareAndSwap(word, word-int64(n)) {
+					return nil, nil
+				}
+			} else if b.slots.CompareAndSwap(word, word-reason) {
+				break
 			}
-			continue
 		}
-		if b.slots.CompareAndSwap(word, word-reason) {
-			break
+		b.busySince = now
+		if !b.watching {
+			b.turns.begin(now)
 		}
 	}
-	if b.queue.len == 0 && !b.watching {
-		b.turns.begin(now)
-	}
-	w.since = now
+	w := &waiter{n: int32(n), since: now, ready: make(chan struct{})}
 	b.queue.push(w)
-	return true, nil
+	if b.overloadedLocked(now) {
+		b.giveLocked(now) // the newest is next, and it may fit where the oldest does not
+	}
+	return w, nil
 }
 
 // refusalLocked decides whether a caller that cannot have n slots now may wait
@@ -137,40 +131,21 @@ func (b *Bulkhead) refusalLocked(n int, now, left time.Duration) Reason {
 	}
 	// Newest first: the oldest waiter has the least chance, so it makes room.
 	oldest := b.queue.first
-	b.dropLocked(oldest, b.fullLocked(QueueFull, oldest.n, now))
+	b.dropLocked(oldest, b.fullLocked(QueueFull, int(oldest.n), now))
 	return 0
 }
 
 // await waits for w to be granted or refused, for ctx, or for MaxWait.
-func (b *Bulkhead) await(ctx context.Context, w *waiter) (time.Duration, error) {
-	var tooLong <-chan time.Time
-	if b.cfg.MaxWait > 0 {
-		timer := time.NewTimer(b.cfg.MaxWait)
-		defer timer.Stop()
-		tooLong = timer.C
-	}
+func (b *Bulkhead) await(ctx context.Context, w *waiter) {
+	timer := time.NewTimer(b.cfg.MaxWait)
+	defer timer.Stop()
 	select {
 	case <-w.ready:
 	case <-ctx.Done():
 		b.leave(w, 0)
-	case <-tooLong:
+	case <-timer.C:
 		b.leave(w, WaitTooLong)
 	}
-	// w is out of the queue, so what it says no longer changes.
-	if ctx.Err() != nil {
-		// The cancellation counts even if the slots came first: whoever
-		// cancels and then sees a slot come back must not see it taken by
-		// the cancelled.
-		if w.err == nil {
-			b.release(w.n)
-		}
-		return 0, ctxError(ctx)
-	}
-	if w.err != nil {
-		b.tellRefused(w.n, w.err)
-		return 0, w.err
-	}
-	return w.wait, nil
 }
 
 // leave takes w out of the queue, unless it was granted or refused in the same
@@ -184,11 +159,11 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 	}
 	now := b.now()
 	if why != 0 {
-		err := b.fullLocked(why, w.n, now)
-		err.Wait = now - w.since
+		err := b.fullLocked(why, int(w.n), now)
+		err.Wait = b.cfg.MaxWait
 		b.dropLocked(w, err)
 	} else {
-		b.counts.cancelled++
+		b.countsLocked().cancelled++
 		b.dropLocked(w, context.Canceled) // await returns what ctx says instead
 	}
 	// It may have been the one that did not fit, with lighter ones behind it.
@@ -198,7 +173,9 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 // dropLocked takes w out of the queue with err as its answer.
 func (b *Bulkhead) dropLocked(w *waiter, err error) {
 	b.queue.remove(w)
-	b.slots.Add(reason)
+	if b.queue.len == 0 {
+		b.slots.Add(reason)
+	}
 	w.err = err
 	close(w.ready)
 }
@@ -207,20 +184,39 @@ func (b *Bulkhead) dropLocked(w *waiter, err error) {
 // With a waiter in the queue nobody else can take slots, so what is free stays
 // free until it is given, and the number in use never passes the limit. It
 // does not go past a waiter that does not fit, or light callers would starve
-// heavy ones.
+// heavy ones. It reads the clock if now is unknown and needed.
 func (b *Bulkhead) giveLocked(now time.Duration) {
+	if b.cfg.LIFOAfter > 0 && now == unknown {
+		now = b.now()
+	}
 	for b.queue.len > 0 {
 		w := b.queue.first
 		if b.overloadedLocked(now) {
 			w = b.queue.last
 		}
-		if freeIn(b.slots.Load()) < w.n {
+		if freeIn(b.slots.Load()) < int(w.n) {
 			return
 		}
 		b.queue.remove(w)
-		b.slots.Add(reason - int64(w.n))
-		w.wait = max(now-w.since, 0)
-		b.counts.waited(w.wait)
+		change := -int64(w.n)
+		if b.queue.len == 0 {
+			change += reason
+		}
+		b.slots.Add(change)
+		c := b.countsLocked()
+		c.granted++
+		if w.since != unknown {
+			if now == unknown {
+				now = b.now()
+			}
+			b.turns.observe(now, b.limit)
+			w.wait = max(now-w.since, 0)
+			c.waited(w.wait)
+			b.unclocked = 0
+			if w.wait <= firstBound {
+				b.unclocked = fewClocked
+			}
+		}
 		close(w.ready)
 	}
 }
@@ -229,17 +225,17 @@ func (b *Bulkhead) giveLocked(now time.Duration) {
 // know. The slots are already in the word.
 func (b *Bulkhead) releaseSlow(n int) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.watching || b.queue.len > 0 {
-		now := b.now()
-		b.turns.observe(now, n, b.limit)
-		if b.watching {
-			b.watching = false
-			b.slots.Add(reason)
-		}
-		b.giveLocked(now)
+	b.turns.released += n
+	now := unknown
+	if b.watching {
+		now = b.now()
+		b.turns.observe(now, b.limit)
+		b.watching = false
+		b.slots.Add(reason)
 	}
+	b.giveLocked(now)
 	b.tellIdleLocked()
+	b.mu.Unlock()
 }
 
 // takeLocked takes n slots if nobody waits for them.
@@ -279,8 +275,8 @@ func (b *Bulkhead) resizeLocked(limit int) {
 	b.limit = limit
 	for w := b.queue.first; w != nil; {
 		next := w.next
-		if w.n > limit {
-			b.dropLocked(w, &WeightError{Name: b.cfg.Name, Weight: w.n, Limit: limit})
+		if int(w.n) > limit {
+			b.dropLocked(w, &WeightError{Name: b.cfg.Name, Weight: int(w.n), Limit: limit})
 		}
 		w = next
 	}
@@ -317,7 +313,7 @@ func (b *Bulkhead) inUseLocked() int { return b.limit - freeIn(b.slots.Load()) }
 
 // heaviestLocked is the largest weight that can be sure of its turn.
 func (b *Bulkhead) heaviestLocked() int {
-	if b.cfg.Adaptive.on() {
+	if b.adaptive != nil {
 		return b.cfg.Adaptive.Min
 	}
 	return b.limit
@@ -325,5 +321,5 @@ func (b *Bulkhead) heaviestLocked() int {
 
 // overloadedLocked reports whether the newest waiter goes first.
 func (b *Bulkhead) overloadedLocked(now time.Duration) bool {
-	return b.cfg.LIFOAfter > 0 && b.queue.len > 0 && now-b.queue.since >= b.cfg.LIFOAfter
+	return b.cfg.LIFOAfter > 0 && b.queue.len > 0 && now-b.busySince >= b.cfg.LIFOAfter
 }

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// reason is what one waiter, the watch mark, or the closed mark takes off the
-// slots word. It is above every count of free slots, so that a single reason
+// reason is what is taken off the slots word for each reason to ask the mutex: that
+// somebody waits, that the next release is to be measured, that the bulkhead is
+// closed. It is above every count of free slots, so that a single reason
 // makes the word negative and sends everybody to the mutex.
 const reason = 1 << 32
 
@@ -40,24 +41,65 @@ func (b *Bulkhead) release(n int) {
 
 // acquire takes n slots, waiting for them if need be, and returns the time of
 // the admission if anybody will ask for it.
+//
+// The wait is here and not in a function of its own because a goroutine that
+// was parked returns slowly: the processor has forgotten where to.
 func (b *Bulkhead) acquire(ctx context.Context, n int) (time.Duration, error) {
 	if ctx.Err() != nil {
 		return 0, ctxError(ctx)
 	}
-	if n >= 1 && b.take(n) {
-		if b.observed {
-			return b.admitted(n, 0), nil
+	var wait time.Duration
+	if n < 1 || !b.take(n) {
+		w, err := b.enqueue(n, b.timeLeft(ctx))
+		if err != nil {
+			b.tellRefused(n, err)
+			return 0, err
 		}
-		return 0, nil
-	}
-	wait, err := b.acquireSlow(ctx, n)
-	if err != nil {
-		return 0, err
+		if w != nil {
+			switch done := ctx.Done(); {
+			case b.cfg.MaxWait > 0:
+				b.await(ctx, w)
+			case done == nil:
+				<-w.ready // at a third of the cost of a select
+			default:
+				select {
+				case <-w.ready:
+				case <-done:
+					b.leave(w, 0)
+				}
+			}
+			// w is out of the queue, so what it says no longer changes.
+			if ctx.Err() != nil {
+				// That counts even if the slots came first: who cancels and
+				// then sees a slot come back must not see the cancelled take
+				// it.
+				if w.err == nil {
+					b.release(n)
+				}
+				return 0, ctxError(ctx)
+			}
+			if w.err != nil {
+				b.tellRefused(n, w.err)
+				return 0, w.err
+			}
+			wait = w.wait
+		}
 	}
 	if b.observed {
 		return b.admitted(n, wait), nil
 	}
 	return 0, nil
+}
+
+// timeLeft returns the time until the deadline of ctx, or a negative one if
+// there is none that counts.
+func (b *Bulkhead) timeLeft(ctx context.Context) time.Duration {
+	if !b.cfg.IgnoreDeadline {
+		if deadline, ok := ctx.Deadline(); ok {
+			return max(time.Until(deadline), 0)
+		}
+	}
+	return -1
 }
 
 // admitted reports an admission and returns its time. A hook that panics or
@@ -95,18 +137,18 @@ func (b *Bulkhead) finishTimed(n int, start time.Duration, err error, returned b
 	held := max(now-start, 0)
 	func() {
 		defer b.release(n) // whatever the user's Overload does
-		if a := b.cfg.Adaptive; a.on() {
+		if b.adaptive != nil {
 			v := ignored
 			switch {
 			case returned && err == nil:
 				v = good
-			case returned && a.Overload(err):
+			case returned && b.cfg.Adaptive.Overload(err):
 				v = overloaded
 			}
 			b.adapt(now, held, v)
 		}
 	}()
-	if b.cfg.Adaptive.on() {
+	if b.adaptive != nil {
 		b.tellLimit()
 	}
 	if hook := b.cfg.Hooks.OnReleased; hook != nil {

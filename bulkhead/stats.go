@@ -24,9 +24,10 @@ type Stats struct {
 	RefusedWaitTooLong uint64 `json:"refused_wait_too_long"`
 	RefusedTurnTooLate uint64 `json:"refused_turn_too_late"`
 
-	// WaitTotal is the sum of the waits of those in Waited, and Waits their
-	// histogram: Waits[i] counts the waits of at most WaitBound(i) that are
-	// above WaitBound(i-1).
+	// Waits is the histogram of the waits of those in Waited: Waits[i] counts
+	// waits of at most WaitBound(i) that are above WaitBound(i-1). WaitTotal
+	// is their sum. While waits fall into the first bucket, only about one in
+	// eight is measured, and the others are in neither.
 	WaitTotal time.Duration       `json:"wait_total_ns"`
 	Waits     [WaitBuckets]uint64 `json:"waits"`
 }
@@ -48,13 +49,16 @@ const firstBound = 64 * time.Microsecond
 func (b *Bulkhead) Stats() Stats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	c := &b.counts
+	c := b.counts
+	if c == nil {
+		c = new(counts)
+	}
 	return Stats{
 		Name:               b.cfg.Name,
 		Limit:              b.limit,
 		InUse:              b.inUseLocked(),
 		Waiting:            b.queue.len,
-		Waited:             c.waits,
+		Waited:             c.granted,
 		Cancelled:          c.cancelled,
 		RefusedQueueFull:   c.refusals[QueueFull] + b.tries.Load(),
 		RefusedWaitTooLong: c.refusals[WaitTooLong],
@@ -66,18 +70,24 @@ func (b *Bulkhead) Stats() Stats {
 
 // counts are the counters of Stats, guarded by Bulkhead.mu.
 type counts struct {
-	waits     uint64
+	granted   uint64
 	cancelled uint64
 	refusals  [TurnTooLate + 1]uint64
 	total     time.Duration
 	buckets   [WaitBuckets]uint64
 }
 
-func (c *counts) refused(why Reason) { c.refusals[why]++ }
+// countsLocked returns the counters of b, which it makes when first needed: a
+// bulkhead that never fills does without their memory.
+func (b *Bulkhead) countsLocked() *counts {
+	if b.counts == nil {
+		b.counts = new(counts)
+	}
+	return b.counts
+}
 
-// waited takes note of a wait that ended with slots.
+// waited takes note of a measured wait that ended with slots.
 func (c *counts) waited(d time.Duration) {
-	c.waits++
 	c.total += d
 	// The bits of the bounds below d, less a nanosecond since bounds belong
 	// to their bucket.
