@@ -68,6 +68,12 @@ func (q *queue) remove(w *waiter) {
 // enqueue makes a waiter for n slots, or returns nil if it could take them
 // after all, or the error if it is refused.
 func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
+	var w *waiter
+	if !b.cfg.NoWait {
+		// Made before the lock is taken, at the risk of making it in vain,
+		// because everybody who waits or releases has to pass through the lock.
+		w = &waiter{n: int32(n), ready: make(chan struct{})}
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -106,7 +112,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 			b.turns.begin(now)
 		}
 	}
-	w := &waiter{n: int32(n), since: now, ready: make(chan struct{})}
+	w.since = now
 	b.queue.push(w)
 	if b.overloadedLocked(now) {
 		b.giveLocked(now) // the newest is next, and it may fit where the oldest does not
