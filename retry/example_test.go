@@ -39,10 +39,15 @@ func ExampleNew() {
 	// Output: retry: Config.MaxAttempts is -1, want ≥ 0
 }
 
+var users = retry.MustNew(retry.Config{
+	Name:      "users",
+	BaseDelay: 50 * time.Millisecond,
+	Budget:    retry.MustNewBudget(retry.BudgetConfig{}),
+})
+
 func ExampleMustNew() {
-	var policy = retry.MustNew(retry.Config{Name: "users", BaseDelay: time.Millisecond})
-	fmt.Println(policy.Do(context.Background(), func(context.Context) error { return nil }))
-	// Output: <nil>
+	fmt.Println(retry.DoValue(context.Background(), users, flaky(0)))
+	// Output: hello <nil>
 }
 
 func ExampleRetrier_Do() {
@@ -96,20 +101,25 @@ func ExampleRetrier_Attempts() {
 	r := retry.MustNew(retry.Config{BaseDelay: time.Millisecond})
 	get := flaky(2)
 	fetch := func(ctx context.Context) (greeting string, err error) {
+		var failure error
 		for a := range r.Attempts(ctx, &err) {
-			var failure error
 			greeting, failure = get(a.Context())
-			more := a.Done(failure)
-			fmt.Printf("attempt %d: %v, more: %v\n", a.Number(), failure, more)
+			a.Done(failure)
 		}
 		return greeting, err
 	}
 	fmt.Println(fetch(context.Background()))
+
+	// Done says whether another attempt will follow.
+	get = flaky(1)
+	for a := range r.Attempts(context.Background(), nil) {
+		_, err := get(a.Context())
+		fmt.Printf("attempt %d: %v, more: %v\n", a.Number(), err, a.Done(err))
+	}
 	// Output:
-	// attempt 1: connection reset, more: true
-	// attempt 2: connection reset, more: true
-	// attempt 3: <nil>, more: false
 	// hello <nil>
+	// attempt 1: connection reset, more: true
+	// attempt 2: <nil>, more: false
 }
 
 func ExamplePermanent() {
@@ -133,6 +143,46 @@ func ExampleFromContext() {
 	// Output: attempt 2, because of: connection reset
 }
 
+func ExampleExponential() {
+	for n := 1; n <= 5; n++ {
+		fmt.Print(retry.Exponential(n, time.Second), " ")
+	}
+	// Output: 1s 2s 4s 8s 16s
+}
+
+func ExampleFibonacci() {
+	for n := 1; n <= 5; n++ {
+		fmt.Print(retry.Fibonacci(n, time.Second), " ")
+	}
+	// Output: 1s 2s 3s 5s 8s
+}
+
+func ExampleConstant() {
+	fmt.Println(retry.Constant(7, time.Second))
+	// Output: 1s
+}
+
+func ExampleBackoff() {
+	linear := func(retry int, base time.Duration) time.Duration { return base * time.Duration(retry) }
+	r := retry.MustNew(retry.Config{
+		BaseDelay: time.Millisecond, Backoff: linear, Jitter: retry.NoJitter,
+		Hooks: retry.Hooks{OnRetry: func(e retry.RetryEvent) { fmt.Print(e.Delay, " ") }},
+	})
+	_, _ = retry.DoValue(context.Background(), r, flaky(3))
+	// Output: 1ms 2ms 3ms
+}
+
+func ExampleBudget_Withdraw() {
+	// A Budget also serves loops of one's own.
+	budget := retry.MustNewBudget(retry.BudgetConfig{MaxTokens: 4, Ratio: 0.5})
+	fmt.Println(budget.Withdraw(), budget.Withdraw(), budget.Tokens())
+	budget.Deposit()
+	fmt.Println(budget.Tokens())
+	// Output:
+	// true false 2
+	// 2.5
+}
+
 func ExampleNewBudget() {
 	budget, err := retry.NewBudget(retry.BudgetConfig{MaxTokens: 4})
 	if err != nil {
@@ -152,9 +202,9 @@ func ExampleError() {
 	n := 0
 	err := r.Do(context.Background(), func(context.Context) error { n++; return fmt.Errorf("failure %d", n) })
 	if e, ok := errors.AsType[*retry.Error](err); ok {
-		fmt.Println(e.Attempts, e.Errors(), e.Reason)
+		fmt.Println(e.Attempts, e.Errors(), e.Last(), e.Reason)
 	}
-	// Output: 2 [failure 1 failure 2] retry: attempts exhausted
+	// Output: 2 [failure 1 failure 2] failure 2 retry: attempts exhausted
 }
 
 func ExampleHooks() {

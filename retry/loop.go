@@ -7,16 +7,7 @@ import (
 )
 
 // Attempts is the loop form of [Retrier.Do]. Each pass of the loop is an
-// attempt, and its body reports the outcome by [Attempt.Done]:
-//
-//	var err error
-//	for a := range r.Attempts(ctx, &err) {
-//		resp, callErr := call(a.Context())
-//		if a.Done(callErr) {
-//			continue // another attempt follows
-//		}
-//		…
-//	}
+// attempt, and its body reports the outcome by [Attempt.Done].
 //
 // When the loop ends by itself, final holds the error that Do would return,
 // nil after a success; that includes a context that is done before the first

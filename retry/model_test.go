@@ -129,7 +129,7 @@ func (s scenario) observe(t *testing.T, loop bool) (got result) {
 			o = s.script[got.attempts]
 		}
 		got.attempts++
-		time.Sleep(o.takes)
+		<-time.After(o.takes)
 		got.last = o.err
 		return o.err
 	}

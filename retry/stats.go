@@ -21,9 +21,9 @@ type Stats struct {
 	Suppressed uint64 `json:"suppressed"`
 }
 
-// counters are written by the goroutines of the calls, each with a plain
-// atomic addition.
+// counters are those of Stats.
 type counters struct {
+	// Written by the goroutines of the calls, each with a plain addition.
 	retries, recovered, gaveUp, overBudget, suppressed atomic.Uint64
 }
 

@@ -39,11 +39,11 @@ func TestContractDoneWhileWaiting(t *testing.T) {
 		var n atomic.Int32
 		err := h.Do(ctx, func(ctx context.Context) error {
 			if n.Add(1) == 1 {
-				time.Sleep(2 * time.Second)
+				pause(2 * time.Second)
 				return errTry
 			}
 			if detached {
-				time.Sleep(time.Hour)
+				pause(time.Hour)
 				return nil
 			}
 			return sleep(ctx, time.Hour)
@@ -51,7 +51,7 @@ func TestContractDoneWhileWaiting(t *testing.T) {
 		require.Equal(t, 3*time.Second, time.Since(begin))
 		require.ErrorIs(t, err, context.Canceled)
 		require.ErrorIs(t, err, errTry, "the real error before is not lost")
-		time.Sleep(2 * time.Hour)
+		pause(2 * time.Hour)
 		require.Equal(t, 0, h.Stats().Abandoned)
 		require.NoError(t, h.Do(t.Context(), func(context.Context) error { return nil }))
 	})
@@ -102,7 +102,7 @@ func TestContractCancelDoesNotReachOthers(t *testing.T) {
 		cancelled, other := make(chan error, 1), make(chan error, 1)
 		go func() { cancelled <- h.Do(ctx, slow) }()
 		go func() { other <- h.Do(t.Context(), slow) }()
-		time.Sleep(2 * time.Second)
+		pause(2 * time.Second)
 		cancel()
 		require.ErrorIs(t, <-cancelled, context.Canceled)
 		require.NoError(t, <-other)
@@ -115,7 +115,7 @@ func TestContractFnErrorUnwrapped(t *testing.T) {
 		h := hedge.MustNew(hedge.Config{Delay: time.Second, Detached: detached})
 		for _, takes := range []time.Duration{0, 2 * time.Second} { // without and with an extra attempt
 			err := h.Do(t.Context(), func(ctx context.Context) error {
-				time.Sleep(takes)
+				pause(takes)
 				return errTry
 			})
 			require.True(t, err == errTry)
@@ -134,7 +134,7 @@ func TestContractPanicAndGoexit(t *testing.T) {
 				running.Add(1)
 				defer running.Add(-1)
 				if n.Add(1) == 1 {
-					time.Sleep(3 * time.Second)
+					pause(3 * time.Second)
 					end()
 				}
 				<-ctx.Done()
@@ -166,7 +166,7 @@ func TestContractPanicAndGoexit(t *testing.T) {
 			if n.Add(1) == 2 {
 				runtime.Goexit()
 			}
-			time.Sleep(2 * time.Second)
+			pause(2 * time.Second)
 			return nil
 		})
 		require.NoError(t, err)

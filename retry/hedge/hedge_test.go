@@ -42,6 +42,9 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
+// pause waits as a function that is deaf to its context does.
+func pause(d time.Duration) { <-time.After(d) }
+
 // numbered returns a function whose attempts take the given times, then return
 // their number. Without an entry they take no time.
 func numbered(takes ...time.Duration) func(context.Context) (int, error) {
@@ -152,7 +155,7 @@ func TestErrorIsNoReasonForAnExtraAttempt(t *testing.T) {
 		err := h.Do(t.Context(), func(context.Context) error { calls++; return errTry })
 		require.True(t, err == errTry)
 		require.Zero(t, time.Since(begin))
-		time.Sleep(time.Minute)
+		pause(time.Minute)
 		require.Equal(t, 1, calls)
 	})
 }
@@ -221,13 +224,13 @@ func TestDetachedReturnsWhileALoserStillRuns(t *testing.T) {
 		var n atomic.Int32
 		require.NoError(t, h.Do(t.Context(), func(context.Context) error {
 			if n.Add(1) == 1 {
-				time.Sleep(time.Minute) // deaf to its context
+				pause(time.Minute) // deaf to its context
 			}
 			return nil
 		}))
 		require.Equal(t, time.Second, time.Since(begin))
 		require.Equal(t, 1, h.Stats().Abandoned)
-		time.Sleep(time.Minute)
+		pause(time.Minute)
 		require.Equal(t, 0, h.Stats().Abandoned)
 	})
 }
@@ -242,7 +245,7 @@ func TestCooperativeCallLeavesNothingRunning(t *testing.T) {
 			defer running.Add(-1)
 			if n.Add(1) == 2 {
 				<-ctx.Done()
-				time.Sleep(time.Second) // takes a while to clean up
+				pause(time.Second) // takes a while to clean up
 				return ctx.Err()
 			}
 			return sleep(ctx, 2*time.Second)

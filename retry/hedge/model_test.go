@@ -83,7 +83,7 @@ func (s scenario) observe(t *testing.T) (got result) {
 		i := int(started.Add(1))
 		o := s.attempts[i-1]
 		if s.detached {
-			time.Sleep(o.takes)
+			pause(o.takes)
 		} else if err := sleep(ctx, o.takes); err != nil {
 			return 0, err
 		}
@@ -98,7 +98,7 @@ func (s scenario) observe(t *testing.T) (got result) {
 	got.cut = errors.Is(err, context.DeadlineExceeded)
 	got.failed = errors.Is(err, errTry)
 	require.Equal(t, err == nil, winner > 0)
-	time.Sleep(time.Hour)
+	pause(time.Hour)
 	got.started = int(started.Load())
 	stats := h.Stats()
 	require.EqualValues(t, got.started-1, stats.Hedges)

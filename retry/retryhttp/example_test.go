@@ -30,8 +30,7 @@ func Example() {
 	server := busy()
 	defer server.Close()
 	client := &http.Client{Transport: retryhttp.MustNew(retryhttp.Config{
-		Retry: retry.Config{BaseDelay: time.Millisecond, AttemptTimeout: 10 * time.Second},
-		Base:  &http.Transport{},
+		Retry: retry.Config{BaseDelay: 50 * time.Millisecond, AttemptTimeout: 10 * time.Second},
 	})}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get(server.URL)

@@ -1,7 +1,9 @@
 // Package retryhttp retries HTTP requests: a [Transport] is an
 // [http.RoundTripper] that goes into an [http.Client].
 //
-//	client := &http.Client{Transport: retryhttp.MustNew(retryhttp.Config{})}
+//	client := &http.Client{Transport: retryhttp.MustNew(retryhttp.Config{
+//		Retry: retry.Config{BaseDelay: 50 * time.Millisecond, AttemptTimeout: 10 * time.Second},
+//	})}
 //
 // A request is retried if it may be sent twice: its method is idempotent (GET,
 // HEAD, OPTIONS, TRACE, PUT, DELETE), or it has an Idempotency-Key header, or
