@@ -20,7 +20,7 @@ func Example() {
 	get := func() {
 		w := httptest.NewRecorder()
 		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/reports", nil))
-		fmt.Println(w.Code, w.Header().Get("Retry-After"))
+		fmt.Printf("%d, Retry-After %q\n", w.Code, w.Header().Get("Retry-After"))
 	}
 	get()
 	both, _ := reports.TryAcquireN(2) // as if two requests were running
@@ -29,9 +29,9 @@ func Example() {
 	get()
 
 	// Output:
-	// 200
-	// 503 1
-	// 200
+	// 200, Retry-After ""
+	// 503, Retry-After "1"
+	// 200, Retry-After ""
 }
 
 func ExampleHandler() {
