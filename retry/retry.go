@@ -166,11 +166,32 @@ func DoValue[T any](ctx context.Context, r *Retrier, fn func(context.Context) (T
 	if fn == nil {
 		panic("retry: fn is nil")
 	}
-	var v T
-	err := r.Do(ctx, func(ctx context.Context) (err error) {
+	if r.timed || ctx.Err() != nil {
+		var zero T
+		return againValue(ctx, r, fn, zero, nil)
+	}
+	v, err := fn(ctx)
+	if err != nil {
+		return againValue(ctx, r, fn, v, err)
+	}
+	if r.cfg.Budget != nil {
+		r.cfg.Budget.Deposit()
+	}
+	return v, nil
+}
+
+// againValue is DoValue from its first failure on, or from its start if err is
+// nil. It is a function of its own because v is shared with a closure here.
+func againValue[T any](ctx context.Context, r *Retrier, fn func(context.Context) (T, error), v T, err error) (T, error) {
+	each := func(ctx context.Context) (err error) {
 		v, err = fn(ctx)
 		return err
-	})
+	}
+	if err == nil {
+		err = r.Do(ctx, each)
+	} else {
+		err = r.again(ctx, each, err)
+	}
 	return v, err
 }
 
