@@ -84,6 +84,10 @@ func New(cfg Config) (*Transport, error) {
 		return nil, fmt.Errorf("breakerhttp: Config.HeaderTimeout is %v, want ≥ 0", cfg.HeaderTimeout)
 	case cfg.Breaker.CallTimeout != 0:
 		return nil, fmt.Errorf("breakerhttp: Config.Breaker.CallTimeout is %v, want 0: use HeaderTimeout", cfg.Breaker.CallTimeout)
+	case cfg.MaxHosts < 0:
+		return nil, fmt.Errorf("breakerhttp: Config.MaxHosts is %d, want ≥ 0", cfg.MaxHosts)
+	case cfg.IdleFor < 0:
+		return nil, fmt.Errorf("breakerhttp: Config.IdleFor is %v, want ≥ 0", cfg.IdleFor)
 	}
 	group, err := breaker.NewGroup[string](breaker.GroupConfig{
 		Breaker:     cfg.Breaker,
@@ -91,7 +95,7 @@ func New(cfg Config) (*Transport, error) {
 		IdleFor:     cfg.IdleFor,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("breakerhttp: %w", err)
+		return nil, fmt.Errorf("breakerhttp: Config.Breaker: %w", err)
 	}
 	t := &Transport{group: group, base: cfg.Base, key: cfg.Key, failed: cfg.Failed, headerTimeout: cfg.HeaderTimeout}
 	if t.base == nil {
