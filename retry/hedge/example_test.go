@@ -38,10 +38,15 @@ func ExampleNew() {
 	// Output: hedge: Config.Quantile is 95, want 0 to below 1
 }
 
+var search = hedge.MustNew(hedge.Config{
+	Name:     "search",
+	Quantile: 0.95,
+	Delay:    200 * time.Millisecond,
+})
+
 func ExampleMustNew() {
-	h := hedge.MustNew(hedge.Config{Quantile: 0.99, Delay: time.Second})
-	fmt.Println("until enough calls were measured:", h.Stats().Delay)
-	// Output: until enough calls were measured: 1s
+	fmt.Println("until enough calls were measured:", search.Stats().Delay)
+	// Output: until enough calls were measured: 200ms
 }
 
 func ExampleHedger_Do() {
