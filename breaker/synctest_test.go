@@ -241,9 +241,9 @@ func TestBreakerOpenTimeGrowsWhileProbesFailAndForgetsOnClose(t *testing.T) {
 			_ = b.Do(bg, fail)
 			for _, want := range []time.Duration{1, 2, 4, 5, 5} {
 				require.Equal(t, want*time.Minute, b.Stats().OpenFor)
-				time.Sleep(want*time.Minute - 1)
+				time.Sleep(want*time.Minute - time.Nanosecond)
 				require.Equal(t, breaker.Open, b.State())
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				require.Equal(t, breaker.HalfOpen, b.State())
 				_ = b.Do(bg, fail)
 			}

@@ -15,13 +15,13 @@ func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.C
 	}
 	timeout := &TimeoutError{Name: b.name, After: r.callTimeout}
 	callCtx, cancel := context.WithTimeoutCause(ctx, r.callTimeout, timeout)
-	run := func() (v T, err error, o Outcome) {
+	run := func() (v T, o Outcome, err error) {
 		v, err = fn(callCtx)
 		// The cause says which came first, the timeout or the caller.
 		if context.Cause(callCtx) == timeout {
-			return v, err, Failure
+			return v, Failure, err
 		}
-		return v, err, verdict(ctx, r, v, err, judge)
+		return v, verdict(ctx, r, v, err, judge), err
 	}
 	if r.detach {
 		return doDetached(ctx, callCtx, cancel, b, g, timeout, run)
@@ -33,7 +33,7 @@ func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.C
 			b.settle(g, Failure, nil)
 		}
 	}()
-	v, err, o := run()
+	v, o, err := run()
 	judged = true
 	b.settle(g, o, err)
 	return v, err
@@ -45,7 +45,7 @@ func doTimed[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.C
 // if it is still there or leaves at the timeout, else the call itself. The
 // call holds its place in flight to its end in any case.
 func doDetached[T any](ctx, callCtx context.Context, cancel context.CancelFunc, b *Breaker, g grant,
-	timeout *TimeoutError, run func() (T, error, Outcome)) (T, error) {
+	timeout *TimeoutError, run func() (T, Outcome, error)) (T, error) {
 	type result struct {
 		v       T
 		err     error
@@ -67,7 +67,7 @@ func doDetached[T any](ctx, callCtx context.Context, cancel context.CancelFunc, 
 				b.count(g, res.outcome, res.err)
 			}
 		}()
-		v, err, o := run()
+		v, o, err := run()
 		res = result{v: v, err: err, outcome: o}
 	}()
 	var res result

@@ -59,3 +59,9 @@ func ExampleTransport_Group() {
 	// Get "https://reports.example:443/daily": breaker: reports.example:443: open, forced
 	// reports.example:443 open
 }
+
+func ExampleNew() {
+	_, err := breakerhttp.New(breakerhttp.Config{HeaderTimeout: -time.Second})
+	fmt.Println(err)
+	// Output: breakerhttp: Config.HeaderTimeout is -1s, want ≥ 0
+}
