@@ -95,7 +95,7 @@
 // # Performance
 //
 // A first attempt that succeeds costs about 4 ns beyond the call of fn, and
-// three attempts with NoDelay about 15 ns; neither allocates. A success with a
+// three attempts with NoDelay about 26 ns; neither allocates. A success with a
 // full Budget adds one atomic load. With delays, a retry costs a context of 48
 // bytes and a call's first delay a timer, beside the wait itself. DESIGN.md has
 // the measurements, examples/bench/retry the comparisons.
