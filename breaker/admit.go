@@ -19,7 +19,7 @@ type lease struct {
 
 // admit grants a call or returns the refusal.
 func (b *Breaker) admit(r *rules) (grant, error) {
-	if w := b.load(); w.clean() && r.slowCall == 0 {
+	if w := b.load(); w.state() == Closed && r.slowCall == 0 {
 		return grant{word: w}, nil
 	}
 	return b.admitSlowly(r)
@@ -159,11 +159,12 @@ func (b *Breaker) count(g grant, o Outcome, err error) {
 		if win == nil {
 			return
 		}
-		var now int64
+		now, slow := int64(0), false
 		if win.time != nil {
 			now = b.now()
+			slow = r.slow(g, now)
 		}
-		trip, tripped = win.add(now, failed, r.slow(g, now))
+		trip, tripped = win.add(now, failed, slow)
 	}
 	e := evSuccess
 	if failed {

@@ -88,15 +88,10 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	}
 	w, r := b.load(), b.rules.Load()
 	if !w.clean() || !r.quick {
-		if w.state() == Open {
-			if refusal := b.refuse(w); refusal != nil {
-				return refusal
-			}
-		}
-		return b.doSlowly(ctx, r, fn)
+		return b.doSlowly(ctx, w, r, fn)
 	}
-	// What follows is doCounted for the healthy case, spelled out because it
-	// is the one that happens.
+	// What follows is doCounted for a healthy breaker. It is spelled out here
+	// and in DoValue because that halves the time of nearly all calls.
 	judged := false
 	defer func() {
 		if !judged { // a panic or Goexit
@@ -118,8 +113,35 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 }
 
 // DoValue is Do for a fn with a result, which it returns as it is.
-func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (T, error) {
-	return DoJudged(ctx, b, fn, nil)
+func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error)) (v T, err error) {
+	if fn == nil {
+		panic("breaker: fn is nil")
+	}
+	if ctx.Err() != nil {
+		return v, ctxError(ctx)
+	}
+	w, r := b.load(), b.rules.Load()
+	if !w.clean() || !r.quick {
+		return doSlowly(ctx, b, w, r, fn, nil)
+	}
+	judged := false
+	defer func() {
+		if !judged { // a panic or Goexit
+			b.settle(grant{word: w}, Failure, nil)
+		}
+	}()
+	v, err = fn(ctx)
+	if err == nil && b.load() == w {
+		judged = true
+		if r.windowed {
+			b.succeed(w)
+		}
+		return v, nil
+	}
+	outcome := r.judge(ctx, err)
+	judged = true
+	b.settle(grant{word: w}, outcome, err)
+	return v, err
 }
 
 // DoJudged is DoValue for results that can be failures without an error: judge
@@ -127,18 +149,18 @@ func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T
 // without an error. A nil judge makes it DoValue. A panic in judge counts the
 // call as failed.
 func DoJudged[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T, error),
-	judge func(context.Context, T, error) Outcome) (v T, err error) {
+	judge func(context.Context, T, error) Outcome) (T, error) {
+	if judge == nil {
+		return DoValue(ctx, b, fn)
+	}
 	if fn == nil {
 		panic("breaker: fn is nil")
 	}
 	if ctx.Err() != nil {
-		return v, ctxError(ctx)
+		var none T
+		return none, ctxError(ctx)
 	}
-	r := b.rules.Load()
-	if r.callTimeout > 0 {
-		return doTimed(ctx, b, r, fn, judge)
-	}
-	return doCounted(ctx, b, r, fn, judge)
+	return doSlowly(ctx, b, b.load(), b.rules.Load(), fn, judge)
 }
 
 // Wrap returns fn guarded by b: each call of it is a DoValue.

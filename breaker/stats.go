@@ -2,9 +2,10 @@ package breaker
 
 import "time"
 
-// Stats is what a breaker has seen. The counters grow only; they are read one
-// after the other, so that one may be ahead of another by calls that end
-// meanwhile. State, Mode and the gauges are one consistent snapshot.
+// Stats is what a breaker has seen. State, Mode, the gauges of the state and
+// Opened are one consistent snapshot. The other counters, which only grow, and
+// the windows are read one after the other, and may be ahead by calls that end
+// meanwhile.
 //
 // Successes are not counted: a healthy call writes nothing.
 type Stats struct {
