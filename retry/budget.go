@@ -26,7 +26,7 @@ type BudgetConfig struct {
 // success puts a part of one back, and a retry needs more than half a bucket.
 //
 // Any number of goroutines may share a Budget. A success with a full bucket,
-// the healthy case, costs one atomic load.
+// the healthy case, costs one atomic load. The zero Budget allows no retries.
 type Budget struct {
 	// tokens is in thousandths of a token, from 0 to size. Each writer moves
 	// it by a compare-and-swap of the value it has read, so no deposit or

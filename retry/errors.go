@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 )
@@ -49,49 +49,46 @@ type Error struct {
 	// ErrBudget, ErrRetryAfter or the error of the caller's context.
 	Reason error
 
-	errs []error // the latest attempts' errors, oldest first; at least one
+	errs []error // the latest attempts' errors, oldest first
 }
 
 // Error returns the reason, the number of attempts and the last one's error.
 func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("retry: ")
+	name, plural := "", "s"
 	if e.Name != "" {
-		b.WriteString(e.Name)
-		b.WriteString(": ")
+		name = e.Name + ": "
 	}
-	b.WriteString(strings.TrimPrefix(e.Reason.Error(), "retry: "))
-	b.WriteString(" after ")
-	b.WriteString(strconv.Itoa(e.Attempts))
 	if e.Attempts == 1 {
-		b.WriteString(" attempt")
-	} else {
-		b.WriteString(" attempts")
+		plural = ""
 	}
-	b.WriteString(", last error: ")
-	b.WriteString(e.Last().Error())
-	return b.String()
+	reason := strings.TrimPrefix(fmt.Sprint(e.Reason), "retry: ")
+	return fmt.Sprintf("retry: %s%s after %d attempt%s, last error: %v", name, reason, e.Attempts, plural, e.Last())
 }
 
-// Last returns the error of the last attempt as fn returned it.
+// Last returns the error of the last attempt as fn returned it. It is nil only
+// in an Error that did not come from this package.
 func (e *Error) Last() error {
+	if len(e.errs) == 0 {
+		return nil
+	}
 	return e.errs[len(e.errs)-1]
 }
 
 // Errors returns the errors of the attempts, oldest first: all of them up to
 // eight attempts, after that the latest eight.
 func (e *Error) Errors() []error {
-	return append([]error(nil), e.errs...)
+	return slices.Clone(e.errs)
 }
 
 // Unwrap returns the last attempt's error, Reason, and the earlier errors from
 // the newest to the oldest.
 func (e *Error) Unwrap() []error {
-	n := len(e.errs)
-	all := make([]error, 0, n+1)
-	all = append(all, e.errs[n-1], e.Reason)
-	for i := n - 2; i >= 0; i-- {
+	all := make([]error, 0, len(e.errs)+1)
+	for i := len(e.errs) - 1; i >= 0; i-- {
 		all = append(all, e.errs[i])
+	}
+	if e.Reason != nil {
+		all = slices.Insert(all, min(1, len(all)), e.Reason)
 	}
 	return all
 }

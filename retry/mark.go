@@ -10,8 +10,9 @@ type Info struct {
 	Err error
 }
 
-// FromContext tells fn which retry it is. ok is false in a first attempt, in
-// the attempts of a Retrier with Config.NoDelay, and outside of any.
+// FromContext tells fn which retry it is part of, the innermost one if there
+// are several. ok is false in a first attempt, in the attempts of a Retrier with
+// Config.NoDelay, and outside of any.
 func FromContext(ctx context.Context) (info Info, ok bool) {
 	if c, ok := ctx.Value(infoKey{}).(*attemptCtx); ok {
 		return c.info, true

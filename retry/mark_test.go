@@ -10,11 +10,13 @@ import (
 	"github.com/bedplate/bedplate/retry"
 )
 
+type otherKey struct{}
+
 func TestFromContextTellsAttemptAndLastError(t *testing.T) {
 	r := retry.MustNew(retry.Config{BaseDelay: 1, AttemptTimeout: time.Hour})
 	attempt := 0
 	require.NoError(t, r.Do(t.Context(), func(ctx context.Context) error {
-		ctx = context.WithValue(ctx, struct{}{}, 1)
+		ctx = context.WithValue(ctx, otherKey{}, 1)
 		info, ok := retry.FromContext(ctx)
 		if attempt++; attempt == 1 {
 			require.False(t, ok)

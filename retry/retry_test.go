@@ -250,6 +250,69 @@ func TestErrorTextWithoutNameAndWithOneAttempt(t *testing.T) {
 	require.EqualError(t, err, "retry: attempts exhausted after 1 attempt, last error: try again")
 }
 
+func TestErrorMadeByHandCanBeUsed(t *testing.T) {
+	err := fmt.Errorf("wrapped: %w", &retry.Error{Reason: retry.ErrBudget})
+	require.ErrorIs(t, err, retry.ErrBudget)
+	require.EqualError(t, err, "wrapped: retry: budget spent after 0 attempts, last error: <nil>")
+	require.Empty(t, new(retry.Error).Errors())
+	require.NotErrorIs(t, new(retry.Error), retry.ErrBudget)
+}
+
+func TestConfigMayBeChangedAfterNew(t *testing.T) {
+	cfg := retry.Config{MaxAttempts: 3, NoDelay: true}
+	r := retry.MustNew(cfg)
+	cfg.MaxAttempts = 1
+	fn, calls := failing(2)
+	require.NoError(t, r.Do(t.Context(), fn))
+	require.Equal(t, 3, *calls)
+}
+
+func TestRecoveredPanicsCostNoBudget(t *testing.T) {
+	budget := retry.MustNewBudget(retry.BudgetConfig{})
+	r := retry.MustNew(retry.Config{NoDelay: true, Budget: budget})
+	for range 20 {
+		require.Panics(t, func() { _ = r.Do(t.Context(), func(context.Context) error { panic("handler") }) })
+	}
+	require.Equal(t, 10.0, budget.Tokens())
+	fn, _ := failing(1)
+	require.NoError(t, r.Do(t.Context(), fn), "retries go on")
+}
+
+func TestEventsOfConcurrentCallsAreTheirOwn(t *testing.T) {
+	var mu sync.Mutex
+	seen := make(map[string][]int)
+	r := retry.MustNew(retry.Config{MaxAttempts: 4, NoDelay: true, Hooks: retry.Hooks{OnRetry: func(e retry.RetryEvent) {
+		mu.Lock()
+		defer mu.Unlock()
+		seen[e.Err.Error()] = append(seen[e.Err.Error()], e.Attempt)
+	}}})
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			_ = r.Do(context.Background(), func(context.Context) error { return fmt.Errorf("call %d", i) })
+		})
+	}
+	wg.Wait()
+	require.Len(t, seen, 8)
+	for _, attempts := range seen {
+		require.Equal(t, []int{1, 2, 3}, attempts)
+	}
+}
+
+func TestZeroDelayArmsNoTimer(t *testing.T) {
+	r := retry.MustNew(retry.Config{MaxAttempts: 10, BaseDelay: 1, Backoff: func(int, time.Duration) time.Duration { return 0 }})
+	n := 0
+	allocs := testing.AllocsPerRun(100, func() {
+		_ = r.Do(context.Background(), func(context.Context) error {
+			if n++; n%6 != 0 {
+				return errTry
+			}
+			return nil
+		})
+	})
+	require.Equal(t, 5.0, allocs, "a context for each of five retries, and no timer")
+}
+
 func TestNegativeRetryAfterMeansDoNotRetry(t *testing.T) {
 	r := retry.MustNew(retry.Config{NoDelay: true})
 	calls := 0

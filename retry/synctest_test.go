@@ -291,20 +291,3 @@ func TestRetryAfterThatCannotFitTheDeadlineGivesUpAtOnce(t *testing.T) {
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 	})
 }
-
-func TestZeroDelayArmsNoTimer(t *testing.T) {
-	// A timer of zero would let the goroutines of the bubble run, and with them
-	// the clock. Without one, a thousand retries are one piece of work.
-	synctest.Test(t, func(t *testing.T) {
-		ran := false
-		go func() { ran = true }()
-		r := retry.MustNew(retry.Config{MaxAttempts: 1000, BaseDelay: 1, Backoff: func(int, time.Duration) time.Duration { return 0 }})
-		allocs := testing.AllocsPerRun(10, func() {
-			fn, _ := failing(5)
-			_ = r.Do(t.Context(), fn)
-		})
-		require.LessOrEqual(t, allocs, 8.0, "one context a retry, the closure of the test, and no timer")
-		synctest.Wait()
-		require.True(t, ran)
-	})
-}

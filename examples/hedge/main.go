@@ -1,12 +1,14 @@
 // Command hedge shows package hedge at work: a service whose every twenty-fifth
 // answer is late, called without and with extra attempts, then an outage in
-// which all answers are late and the budget holds the extra attempts back.
+// which all answers are late or missing and one budget holds back both extra
+// attempts and retries.
 //
 //	go run ./examples/hedge
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/bedplate/bedplate/retry"
 	"github.com/bedplate/bedplate/retry/hedge"
 )
 
@@ -92,15 +95,29 @@ func run(w io.Writer) error {
 	s := h.Stats()
 	fmt.Fprintf(w, "\nThat took %d extra attempts, %d of which were faster. The delay was last %v.\n", s.Hedges, s.Wins, s.Delay.Round(100*time.Microsecond))
 
-	fmt.Fprintf(w, "\nNow the service is overloaded, and every answer takes 100 ms.\n\n")
-	h, err = hedge.New(hedge.Config{Delay: 5 * time.Millisecond})
+	fmt.Fprintf(w, "\nNow the service is overloaded: every answer takes 100 ms, and every second one is an error.\n")
+	fmt.Fprintf(w, "Extra attempts and retries are paid from one budget.\n\n")
+	budget, err := retry.NewBudget(retry.BudgetConfig{})
 	if err != nil {
 		return err
 	}
-	if _, err := measure(200, hedge.Wrap(h, service(1))); err != nil {
+	h, err = hedge.New(hedge.Config{Delay: 5 * time.Millisecond, Budget: budget})
+	if err != nil {
 		return err
 	}
-	s = h.Stats()
-	fmt.Fprintf(w, "%d calls, %d extra attempts; %d more were held back, so as not to add to the load.\n", s.Calls, s.Hedges, s.OverBudget)
+	r, err := retry.New(retry.Config{BaseDelay: time.Millisecond, Budget: budget})
+	if err != nil {
+		return err
+	}
+	overloaded := service(1)
+	_, err = measure(200, retry.Wrap(r, hedge.Wrap(h, func(ctx context.Context) (string, error) {
+		if answer, err := overloaded(ctx); err != nil || rand.IntN(2) == 0 {
+			return answer, err
+		}
+		return "", errors.New("out of memory")
+	})))
+	fmt.Fprintf(w, "200 calls, %d extra attempts and %d retries; the others were held back, so as not to add to the load.\n",
+		h.Stats().Hedges, r.Stats().Retries)
+	fmt.Fprintf(w, "One of the errors: %v\n", err)
 	return nil
 }

@@ -39,17 +39,29 @@ type call[T any] struct {
 // cooperative makes the first attempt here and returns when all have.
 func (c *call[T]) cooperative(ctx context.Context) (T, error) {
 	c.start()
-	// Also on a panic or Goexit of the first attempt, nothing is left behind.
+	returned := false
 	defer func() {
-		c.mu.Lock()
-		c.closeLocked()
-		c.mu.Unlock()
 		c.cancel(ErrLost)
-		c.extra.Wait()
+		if !returned {
+			c.unwind()
+		}
 	}()
 	c.attempt(1)
 	c.extra.Wait()
+	returned = true
 	return c.result(ctx)
+}
+
+// unwind leaves nothing behind when the first attempt has ended by a panic or
+// Goexit: no attempt, and no success that nobody will be given.
+func (c *call[T]) unwind() {
+	c.extra.Wait()
+	c.mu.Lock()
+	won := c.won
+	c.mu.Unlock()
+	if won {
+		c.discard(c.value)
+	}
 }
 
 // detached makes all attempts elsewhere and returns with the first success,
@@ -158,8 +170,7 @@ func (c *call[T]) ended(n int, begin time.Time, v T, err error) {
 			c.h.wins.Add(1)
 		}
 	} else if err == nil {
-		c.h.discarded.Add(1)
-		c.h.cfg.Discard(v)
+		c.discard(v)
 	}
 	// A first attempt that lost would have taken at least as long as it did.
 	// Without it the measured latencies would lose their slow end, and the
@@ -183,6 +194,12 @@ func (c *call[T]) settleLocked() {
 		close(c.done)
 	}
 	c.settled = true
+}
+
+// discard gives away a success that is not the result.
+func (c *call[T]) discard(v T) {
+	c.h.discarded.Add(1)
+	c.h.cfg.Discard(v)
 }
 
 // result returns what the caller gets. A wait for other attempts that ctx cut

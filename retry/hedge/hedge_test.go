@@ -217,6 +217,34 @@ func TestDiscardIsGivenEachLateSuccess(t *testing.T) {
 	})
 }
 
+func TestSuccessIsDiscardedWhenTheFirstAttemptPanics(t *testing.T) {
+	for _, before := range []bool{false, true} { // whether the extra attempt succeeds before the panic
+		synctest.Test(t, func(t *testing.T) {
+			h := hedge.MustNew(hedge.Config{Delay: time.Second})
+			var open, n atomic.Int32
+			require.PanicsWithValue(t, "boom", func() {
+				_, _ = hedge.DoValue(t.Context(), h, func(ctx context.Context) (resource, error) {
+					switch {
+					case n.Add(1) == 1 && before:
+						<-ctx.Done()
+						panic("boom")
+					case n.Load() == 1:
+						pause(2 * time.Second)
+						panic("boom")
+					case !before:
+						<-ctx.Done()
+					}
+					open.Add(1)
+					return resource{&open}, nil
+				})
+			})
+			require.Zero(t, open.Load())
+			require.EqualValues(t, 2, n.Load())
+			require.EqualValues(t, 1, h.Stats().Discarded)
+		})
+	}
+}
+
 func TestDetachedReturnsWhileALoserStillRuns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hedge.MustNew(hedge.Config{Delay: time.Second, Detached: true})
