@@ -28,10 +28,8 @@ func (b *Breaker) admit(r *rules) (grant, error) {
 // admitSlowly is admit where the clock or the lock is needed.
 func (b *Breaker) admitSlowly(r *rules) (grant, error) {
 	w := b.load()
-	if w.state() == Open {
-		if refusal := b.refuse(w); refusal != nil {
-			return grant{}, refusal
-		}
+	if refusal := b.refuse(w); refusal != nil {
+		return grant{}, refusal
 	}
 	now := b.now()
 	if w.state() == Closed {
@@ -53,6 +51,9 @@ func (b *Breaker) admitSlowly(r *rules) (grant, error) {
 // refuse returns the refusal of an open breaker, or nil if its time may be
 // over or it refuses nothing.
 func (b *Breaker) refuse(w word) *OpenError {
+	if w.state() != Open {
+		return nil
+	}
 	// The refusal can be of a later stay than w. If that is HalfOpen it has no
 	// open time and counts as elapsed, so that the lock decides.
 	refusal := b.refusal.Load()
@@ -226,18 +227,20 @@ func (b *Breaker) endLeaseLocked(ticket uint32) bool {
 // drops the windows first and moves the word last, so windows of another
 // generation are either seen to be so or belong to nobody any more.
 func (b *Breaker) windowsOf(w word) *windows {
-	win := b.win.Load()
-	if win == nil {
-		b.mu.Lock()
-		if b.load().generation() == w.generation() {
-			win = b.windowsLocked()
-		}
-		b.mu.Unlock()
+	if win := b.win.Load(); win != nil && b.load().generation() == w.generation() {
+		return win
 	}
+	return b.makeWindowsOf(w)
+}
+
+// makeWindowsOf is windowsOf for the first use, or the last.
+func (b *Breaker) makeWindowsOf(w word) *windows {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.load().generation() != w.generation() {
 		return nil
 	}
-	return win
+	return b.windowsLocked()
 }
 
 // windowsLocked returns the windows of the current generation, which it makes

@@ -88,7 +88,10 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	}
 	w, r := b.load(), b.rules.Load()
 	if !w.clean() || !r.quick {
-		return b.doSlowly(ctx, w, r, fn)
+		if refusal := b.refuse(w); refusal != nil {
+			return refusal
+		}
+		return b.doSlowly(ctx, r, fn)
 	}
 	// What follows is doCounted for a healthy breaker. It is spelled out here
 	// and in DoValue because that halves the time of nearly all calls.
@@ -122,7 +125,10 @@ func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T
 	}
 	w, r := b.load(), b.rules.Load()
 	if !w.clean() || !r.quick {
-		return doSlowly(ctx, b, w, r, fn, nil)
+		if refusal := b.refuse(w); refusal != nil {
+			return v, refusal
+		}
+		return doSlowly(ctx, b, r, fn, nil)
 	}
 	judged := false
 	defer func() {
@@ -160,7 +166,7 @@ func DoJudged[T any](ctx context.Context, b *Breaker, fn func(context.Context) (
 		var none T
 		return none, ctxError(ctx)
 	}
-	return doSlowly(ctx, b, b.load(), b.rules.Load(), fn, judge)
+	return doSlowly(ctx, b, b.rules.Load(), fn, judge)
 }
 
 // Wrap returns fn guarded by b: each call of it is a DoValue.

@@ -4,12 +4,7 @@ import "context"
 
 // doSlowly is Do where there is more to do than to look at the word. It gives
 // fn a value to return, so that the rest need not be written twice.
-func (b *Breaker) doSlowly(ctx context.Context, w word, r *rules, fn func(context.Context) error) error {
-	if w.state() == Open {
-		if refusal := b.refuse(w); refusal != nil {
-			return refusal
-		}
-	}
+func (b *Breaker) doSlowly(ctx context.Context, r *rules, fn func(context.Context) error) error {
 	if r.callTimeout > 0 {
 		_, err := doTimed(ctx, b, r, func(ctx context.Context) (struct{}, error) { return struct{}{}, fn(ctx) }, nil)
 		return err
@@ -19,13 +14,8 @@ func (b *Breaker) doSlowly(ctx context.Context, w word, r *rules, fn func(contex
 }
 
 // doSlowly is DoValue, likewise.
-func doSlowly[T any](ctx context.Context, b *Breaker, w word, r *rules, fn func(context.Context) (T, error),
+func doSlowly[T any](ctx context.Context, b *Breaker, r *rules, fn func(context.Context) (T, error),
 	judge func(context.Context, T, error) Outcome) (v T, err error) {
-	if w.state() == Open {
-		if refusal := b.refuse(w); refusal != nil {
-			return v, refusal
-		}
-	}
 	if r.callTimeout > 0 {
 		return doTimed(ctx, b, r, fn, judge)
 	}
