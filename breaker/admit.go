@@ -120,7 +120,7 @@ func (b *Breaker) succeed(w word) {
 		win.count.succeed()
 	}
 	if win.time != nil {
-		win.time.succeed(b.now())
+		win.time.succeed(b)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -118,6 +119,44 @@ func TestTimeWindowEqualsTheResultsOfItsLastTenSlices(t *testing.T) {
 			require.Equal(t, [3]uint64{calls, failures, slows}, [3]uint64{gotCalls, gotFailures, gotSlows})
 		}
 	}
+}
+
+func TestTimeWindowThatSamplesTheClockStaysCloseToTheTruth(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := MustNew(Config{})
+		w := newTimeWindow(10 * time.Second)
+		perEpoch := map[uint64]uint64{}
+		rng := rand.New(rand.NewPCG(1, 2))
+		tolerance := (sampled - 1) * len(w.shards)
+		sampling := 0
+		for range 60_000 {
+			w.succeed(b)
+			epoch := epochOf(b.now(), w.width)
+			perEpoch[epoch]++
+			if perEpoch[epoch] > busyCalls*uint64(len(w.shards)) {
+				sampling++
+			}
+			if rng.IntN(100) == 0 {
+				var want uint64
+				for e := range uint64(windowCells) {
+					want += perEpoch[epoch-e]
+				}
+				calls, _, _ := w.sum(b.now())
+				require.InDelta(t, float64(want), float64(calls), float64(tolerance))
+			}
+			time.Sleep(time.Duration(rng.IntN(200)) * time.Microsecond) // some 10,000 in a slice
+		}
+		require.Greater(t, sampling, 20_000)
+
+		// After a lull every call counts again as soon as one has looked.
+		time.Sleep(time.Minute)
+		w.add(b.now(), true, false)
+		for range 10 {
+			w.succeed(b)
+		}
+		calls, failures, _ := w.sum(b.now())
+		require.Equal(t, [2]uint64{11, 1}, [2]uint64{calls, failures})
+	})
 }
 
 func TestTimeWindowLosesNothingInAStorm(t *testing.T) {
