@@ -96,6 +96,7 @@ type Bulkhead struct {
 	tries atomic.Uint64 // refusals by TryAcquire; written by whoever is refused
 
 	// Set by New and never written again.
+	heaviest int  // the largest weight, whatever the limit: Adaptive.Min, or the largest limit
 	observed bool // an admission has to read the clock or call a hook
 	timed    bool // a release has to know how long the slot was held
 	cfg      Config
@@ -104,7 +105,7 @@ type Bulkhead struct {
 
 	// Objects of this size begin at a cache line, which those of the next
 	// smaller size class do not. TestBulkheadBytes watches over it.
-	_ [24]byte
+	_ [16]byte
 }
 
 // New returns a Bulkhead as described by cfg. It fails if a field of cfg has a
@@ -125,8 +126,11 @@ func New(cfg Config) (*Bulkhead, error) {
 		base:  time.Now(),
 		limit: cfg.Limit,
 		timed: cfg.Adaptive.on() || cfg.Hooks.OnReleased != nil,
+
+		heaviest: math.MaxInt32,
 	}
 	if cfg.Adaptive.on() {
+		b.heaviest = cfg.Adaptive.Min
 		b.adaptive = &adaptive{cfg: &b.cfg.Adaptive, limit: float64(cfg.Limit)}
 	}
 	b.observed = b.timed || cfg.Hooks.OnAcquired != nil
@@ -256,7 +260,7 @@ func (b *Bulkhead) TryAcquire() (Permit, bool) {
 // TryAcquireN is TryAcquire for n slots at once, all or none. It reports false
 // for an n that AcquireN would refuse with a *WeightError.
 func (b *Bulkhead) TryAcquireN(n int) (Permit, bool) {
-	if n < 1 || (!b.take(n) && !b.takeSlow(n)) {
+	if n < 1 || n > b.heaviest || (!b.take(n) && !b.takeSlow(n)) {
 		b.tries.Add(1)
 		b.tellRefused(n, ErrFull)
 		return Permit{}, false

@@ -79,7 +79,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 	if b.closed {
 		return nil, ErrClosed
 	}
-	if most := b.heaviestLocked(); n < 1 || n > most {
+	if most := min(b.limit, b.heaviest); n < 1 || n > most {
 		return nil, &WeightError{Name: b.cfg.Name, Weight: n, Limit: most}
 	}
 	if b.takeLocked(n) {
@@ -266,7 +266,7 @@ func (b *Bulkhead) takeSlow(n int) bool {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return !b.closed && n <= b.heaviestLocked() && b.takeLocked(n)
+	return !b.closed && b.takeLocked(n)
 }
 
 // resizeLocked moves the limit, and the free slots with it.
@@ -316,14 +316,6 @@ func (b *Bulkhead) tellIdleLocked() {
 func (b *Bulkhead) idleLocked() bool { return b.queue.len == 0 && b.inUseLocked() == 0 }
 
 func (b *Bulkhead) inUseLocked() int { return b.limit - freeIn(b.slots.Load()) }
-
-// heaviestLocked is the largest weight that can be sure of its turn.
-func (b *Bulkhead) heaviestLocked() int {
-	if b.adaptive != nil {
-		return b.cfg.Adaptive.Min
-	}
-	return b.limit
-}
 
 // overloadedLocked reports whether the newest waiter goes first.
 func (b *Bulkhead) overloadedLocked(now time.Duration) bool {

@@ -49,7 +49,7 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (time.Duration, error) {
 		return 0, ctxError(ctx)
 	}
 	var wait time.Duration
-	if n < 1 || !b.take(n) {
+	if n < 1 || n > b.heaviest || !b.take(n) {
 		w, err := b.enqueue(n, b.timeLeft(ctx))
 		if err != nil {
 			b.tellRefused(n, err)
