@@ -2,27 +2,28 @@ module github.com/bedplate/bedplate/examples/bench
 
 go 1.26.0
 
-require github.com/bedplate/bedplate v0.0.0-00010101000000-000000000000
+require (
+	github.com/Rican7/retry v0.3.1
+	github.com/avast/retry-go/v5 v5.1.1
+	github.com/bedplate/bedplate v0.0.0-00010101000000-000000000000
+	github.com/cenkalti/backoff/v5 v5.0.3
+	github.com/codeGROOVE-dev/retry v1.2.0
+	github.com/cristalhq/hedgedhttp v0.9.1
+	github.com/eapache/go-resiliency v1.7.0
+	github.com/failsafe-go/failsafe-go v0.9.8
+	github.com/rubyist/circuitbreaker v2.2.1+incompatible
+	github.com/sethvargo/go-retry v0.5.0
+	github.com/sony/gobreaker/v2 v2.4.0
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/sync v0.24.0
+)
 
 require (
-	github.com/Rican7/retry v0.3.1 // indirect
-	github.com/avast/retry-go/v5 v5.1.1 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
-	github.com/cenkalti/backoff/v5 v5.0.3 // indirect
-	github.com/codeGROOVE-dev/retry v1.2.0 // indirect
-	github.com/cristalhq/hedgedhttp v0.9.1 // indirect
-	github.com/eapache/go-resiliency v1.7.0 // indirect
 	github.com/facebookgo/clock v0.0.0-20150410010913-600d898af40a // indirect
-	github.com/failsafe-go/failsafe-go v0.9.8 // indirect
-	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
-	github.com/hashicorp/go-retryablehttp v0.7.8 // indirect
-	github.com/rubyist/circuitbreaker v2.2.1+incompatible // indirect
-	github.com/sethvargo/go-retry v0.5.0 // indirect
-	github.com/sony/gobreaker/v2 v2.4.0 // indirect
-	github.com/stretchr/testify v1.12.1 // indirect
+	github.com/peterbourgon/g2s v0.0.0-20170223122336-d4e7ad98afea // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 )
 
 replace github.com/bedplate/bedplate => ../..
