@@ -95,23 +95,13 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	}
 	// What follows is doCounted for a healthy breaker. It is spelled out here
 	// and in DoValue because that halves the time of nearly all calls.
-	judged := false
-	defer func() {
-		if !judged { // a panic or Goexit
-			b.settle(grant{word: w}, Failure, nil)
-		}
-	}()
+	c := quickCall{b, w}
+	defer c.unwind()
 	err := fn(ctx)
-	if err == nil && b.load() == w {
-		judged = true
-		if r.windowed {
-			b.succeed(w)
-		}
-		return nil
+	if err != nil || b.load() != w || r.windowed {
+		c.finish(ctx, r, err)
 	}
-	outcome := r.judge(ctx, err)
-	judged = true
-	b.settle(grant{word: w}, outcome, err)
+	c.b = nil
 	return err
 }
 
@@ -130,23 +120,13 @@ func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T
 		}
 		return doSlowly(ctx, b, r, fn, nil)
 	}
-	judged := false
-	defer func() {
-		if !judged { // a panic or Goexit
-			b.settle(grant{word: w}, Failure, nil)
-		}
-	}()
+	c := quickCall{b, w}
+	defer c.unwind()
 	v, err = fn(ctx)
-	if err == nil && b.load() == w {
-		judged = true
-		if r.windowed {
-			b.succeed(w)
-		}
-		return v, nil
+	if err != nil || b.load() != w || r.windowed {
+		c.finish(ctx, r, err)
 	}
-	outcome := r.judge(ctx, err)
-	judged = true
-	b.settle(grant{word: w}, outcome, err)
+	c.b = nil
 	return v, err
 }
 
@@ -181,7 +161,11 @@ func Wrap[T any](b *Breaker, fn func(context.Context) (T, error)) func(context.C
 // success it returns a permit, and the caller must end it when the call is
 // over. On failure it returns an *OpenError.
 func (b *Breaker) Allow() (Permit, error) {
-	g, err := b.admit(b.rules.Load())
+	w, r := b.load(), b.rules.Load()
+	if w.clean() && r.slowCall == 0 {
+		return Permit{b: b, grant: grant{word: w}}, nil
+	}
+	g, err := b.admitSlowly(r)
 	if err != nil {
 		return Permit{}, err
 	}

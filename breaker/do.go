@@ -2,6 +2,32 @@ package breaker
 
 import "context"
 
+// quickCall is a call that a healthy breaker admitted at word.
+type quickCall struct {
+	b    *Breaker // nil once judged
+	word word
+}
+
+// finish judges and settles a call that left something to write.
+func (c *quickCall) finish(ctx context.Context, r *rules, err error) {
+	b := c.b
+	if err == nil && b.load() == c.word {
+		c.b = nil
+		b.succeed(c.word)
+		return
+	}
+	o := r.judge(ctx, err)
+	c.b = nil // before settle, whose hooks may panic
+	b.settle(grant{word: c.word}, o, err)
+}
+
+// unwind counts a panic or Goexit in fn or in its judge.
+func (c *quickCall) unwind() {
+	if c.b != nil {
+		c.b.settle(grant{word: c.word}, Failure, nil)
+	}
+}
+
 // doSlowly is Do where there is more to do than to look at the word. It gives
 // fn a value to return, so that the rest need not be written twice.
 func (b *Breaker) doSlowly(ctx context.Context, r *rules, fn func(context.Context) error) error {
