@@ -23,6 +23,7 @@ type caller struct {
 	permit  bulkhead.Permit
 	err     error
 	settled bool // it has its permit or its error; read after synctest.Wait
+	gone    bool // it has given its permit back; for the model
 }
 
 func call(b *bulkhead.Bulkhead, n int) *caller { return callCtx(context.Background(), b, n) }

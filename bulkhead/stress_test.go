@@ -1,0 +1,131 @@
+package bulkhead_test
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bedplate/bedplate/bulkhead"
+)
+
+// Random weights, cancellations at any moment, timeouts, and a limit that
+// moves all the time: in use never passes the largest limit there was, nobody
+// is forgotten (this would hang), and everything returns to zero.
+func TestBulkheadSurvivesACancellationStorm(t *testing.T) {
+	const most, callers, each = 6, 16, 400
+	b := bulkhead.MustNew(bulkhead.Config{Limit: most, MaxWait: time.Minute})
+	var inUse, admitted atomic.Int64
+	var wg sync.WaitGroup
+	for i := range callers {
+		wg.Go(func() {
+			rng := rand.New(rand.NewPCG(uint64(i), 7))
+			for range each {
+				ctx, cancel := context.WithCancel(context.Background())
+				n := rng.IntN(3) + 1
+				switch rng.IntN(3) {
+				case 0:
+					go cancel()
+				case 1:
+					cancelSoon := rng.IntN(20)
+					go func() {
+						for range cancelSoon {
+							runtime.Gosched()
+						}
+						cancel()
+					}()
+				}
+				p, err := b.AcquireN(ctx, n)
+				switch {
+				case err == nil:
+					if now := inUse.Add(int64(n)); now > most {
+						t.Errorf("%d in use", now)
+					}
+					admitted.Add(1)
+					for range rng.IntN(3) {
+						runtime.Gosched()
+					}
+					inUse.Add(-int64(n))
+					p.Release()
+				case !errors.Is(err, context.Canceled):
+					t.Errorf("AcquireN: %v", err)
+				}
+				cancel()
+			}
+		})
+	}
+	var stop atomic.Bool
+	var resizer sync.WaitGroup
+	resizer.Go(func() {
+		rng := rand.New(rand.NewPCG(3, 4))
+		for !stop.Load() {
+			_ = b.Resize(rng.IntN(most-2) + 3) // 3 at least: no waiter is refused
+			runtime.Gosched()
+		}
+	})
+	wg.Wait()
+	stop.Store(true)
+	resizer.Wait()
+	require.Positive(t, admitted.Load())
+	requireIdle(t, b)
+	require.NoError(t, b.Resize(most))
+	p, ok := b.TryAcquireN(most)
+	require.True(t, ok, "every slot came back")
+	p.Release()
+	_, ok = b.TryAcquireN(most + 1)
+	require.False(t, ok, "and no slot twice")
+}
+
+// Callers that queue while slots come back on the fast path, with nobody else
+// to wake them later: a wake-up lost in between would hang.
+func TestBulkheadLosesNoWakeUp(t *testing.T) {
+	for range 2000 {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+		p, _ := b.TryAcquire()
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			q, err := b.Acquire(context.Background())
+			if err != nil {
+				t.Errorf("Acquire: %v", err)
+			}
+			q.Release()
+		})
+		p.Release()
+		wg.Wait()
+		requireIdle(t, b)
+	}
+}
+
+// Close and Drain in the middle of everything leave nobody waiting.
+func TestBulkheadClosesInTheMiddleOfEverything(t *testing.T) {
+	for i := range 200 {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 2})
+		var wg sync.WaitGroup
+		for range 6 {
+			wg.Go(func() {
+				for {
+					p, err := b.Acquire(context.Background())
+					if err != nil {
+						return
+					}
+					runtime.Gosched()
+					p.Release()
+				}
+			})
+		}
+		runtime.Gosched()
+		if i%2 == 0 {
+			require.NoError(t, b.Drain(t.Context()))
+		} else {
+			require.NoError(t, b.Close())
+		}
+		wg.Wait()
+		requireIdle(t, b)
+	}
+}
