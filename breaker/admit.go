@@ -112,9 +112,6 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 // succeed records a success of a call that was admitted at w and was not slow.
 // It trips nothing, and so needs no more than this.
 func (b *Breaker) succeed(w word) {
-	if !b.rules.Load().windowed {
-		return
-	}
 	win := b.windowsOf(w)
 	if win == nil {
 		return

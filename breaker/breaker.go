@@ -98,10 +98,14 @@ func (b *Breaker) Do(ctx context.Context, fn func(context.Context) error) error 
 	c := quickCall{b, w}
 	defer c.unwind()
 	err := fn(ctx)
-	if err != nil || b.load() != w || r.windowed {
-		c.finish(ctx, r, err)
+	if err == nil && b.load() == w {
+		c.b = nil
+		if r.windowed {
+			b.succeed(w)
+		}
+		return nil
 	}
-	c.b = nil
+	c.settle(ctx, r, err)
 	return err
 }
 
@@ -123,10 +127,14 @@ func DoValue[T any](ctx context.Context, b *Breaker, fn func(context.Context) (T
 	c := quickCall{b, w}
 	defer c.unwind()
 	v, err = fn(ctx)
-	if err != nil || b.load() != w || r.windowed {
-		c.finish(ctx, r, err)
+	if err == nil && b.load() == w {
+		c.b = nil
+		if r.windowed {
+			b.succeed(w)
+		}
+		return v, nil
 	}
-	c.b = nil
+	c.settle(ctx, r, err)
 	return v, err
 }
 

@@ -8,16 +8,10 @@ type quickCall struct {
 	word word
 }
 
-// finish judges and settles a call that left something to write.
-func (c *quickCall) finish(ctx context.Context, r *rules, err error) {
-	b := c.b
-	if err == nil && b.load() == c.word {
-		c.b = nil
-		b.succeed(c.word)
-		return
-	}
-	o := r.judge(ctx, err)
-	c.b = nil // before settle, whose hooks may panic
+// settle judges and settles a call that did not simply succeed.
+func (c *quickCall) settle(ctx context.Context, r *rules, err error) {
+	b, o := c.b, r.judge(ctx, err)
+	c.b = nil // before what may run a hook, which may panic
 	b.settle(grant{word: c.word}, o, err)
 }
 

@@ -73,8 +73,11 @@ func (p *Permit) Record(o Outcome, err error) {
 		return
 	}
 	p.b = nil
-	if w := p.grant.word; o == Success && w.clean() && b.load() == w && b.rules.Load().quick {
-		b.succeed(w)
+	r, w := b.rules.Load(), p.grant.word
+	if o == Success && w.clean() && b.load() == w && r.quick {
+		if r.windowed {
+			b.succeed(w)
+		}
 		return
 	}
 	b.settle(p.grant, o, err)
