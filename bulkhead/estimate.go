@@ -59,7 +59,7 @@ func (t *turns) known() bool { return t.seen >= fewTurns }
 // nothing is known. When a measurement is under way and has already taken
 // longer than usual, it counts: a dependency that hangs shows before its first
 // call has returned.
-func (t *turns) expected(units int, now time.Duration, underway bool) time.Duration {
+func (t *turns) expected(units int64, now time.Duration, underway bool) time.Duration {
 	if t.units == 0 || units <= 0 {
 		return 0
 	}
@@ -72,9 +72,9 @@ func (t *turns) expected(units int, now time.Duration, underway bool) time.Durat
 
 // expectedLocked estimates when a caller that comes now would have n slots.
 func (b *Bulkhead) expectedLocked(n int, now time.Duration) time.Duration {
-	units := n - freeIn(b.slots.Load())
+	units := int64(n) - int64(freeIn(b.slots.Load()))
 	if !b.overloadedLocked(now) {
-		units += int(b.queue.weight)
+		units += b.queue.weight
 	}
 	return b.turns.expected(units, now, b.watching || b.queue.len > 0)
 }

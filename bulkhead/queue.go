@@ -170,7 +170,7 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 		b.dropLocked(w, err)
 	} else {
 		b.countsLocked().cancelled++
-		b.dropLocked(w, context.Canceled) // await returns what ctx says instead
+		b.dropLocked(w, context.Canceled) // acquire returns what ctx says instead
 	}
 	// It may have been the one that did not fit, with lighter ones behind it.
 	b.giveLocked(now)

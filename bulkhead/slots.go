@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// reason is what is taken off the slots word for each reason to ask the mutex: that
-// somebody waits, that the next release is to be measured, that the bulkhead is
-// closed. It is above every count of free slots, so that a single reason
+// reason is taken off the slots word once for each reason to ask the mutex:
+// that somebody waits, that the next release is to be measured, that the
+// bulkhead is closed. It is above every count of free slots, so one reason
 // makes the word negative and sends everybody to the mutex.
 const reason = 1 << 32
 
