@@ -10,14 +10,16 @@
 //		OpenFor:             30 * time.Second,
 //	})
 //
-//	order, err := breaker.DoValue(ctx, orders, func(ctx context.Context) (Order, error) {
+// makes a breaker that opens for half a minute after five failures in a row, and
+//
+//	order, err := breaker.DoValue(ctx, orders, func(ctx context.Context) (string, error) {
 //		return client.Order(ctx, id)
 //	})
 //	if errors.Is(err, breaker.ErrOpen) {
-//		return cached(id)
+//		return cached(id), nil
 //	}
 //
-// One breaker guards one dependency, whatever the types of its results. [Breaker.Do] is
+// guards a call with it. One breaker guards one dependency, whatever the types of its results. [Breaker.Do] is
 // for calls without a result, [Wrap] makes a guarded function, [DoJudged] is for
 // results that can be failures without an error, and [Breaker.Allow] is for
 // calls that do not fit in a function. [Group] holds a breaker for each key;

@@ -9,6 +9,51 @@ import (
 	"github.com/bedplate/bedplate/breaker"
 )
 
+var orders = breaker.MustNew(breaker.Config{
+	Name:                "orders",
+	ConsecutiveFailures: 5,
+	OpenFor:             30 * time.Second,
+})
+
+type orderClient struct{}
+
+func (orderClient) Order(context.Context, int) (string, error) { return "", errRefused }
+
+func cached(id int) string { return fmt.Sprintf("order %d, as of yesterday", id) }
+
+// What to do about a refusal is up to the caller, who learns of it at once.
+func ExampleOpenError() {
+	var client orderClient
+	find := func(ctx context.Context, id int) (string, error) {
+		order, err := breaker.DoValue(ctx, orders, func(ctx context.Context) (string, error) {
+			return client.Order(ctx, id)
+		})
+		if errors.Is(err, breaker.ErrOpen) {
+			return cached(id), nil
+		}
+		return order, err
+	}
+	for range 5 {
+		_, _ = find(context.Background(), 7)
+	}
+	fmt.Println(find(context.Background(), 7))
+	// Output: order 7, as of yesterday <nil>
+}
+
+// fn can tell the breaker's timeout from its caller's end.
+func ExampleTimeoutError_Timeout() {
+	b := breaker.MustNew(breaker.Config{Name: "orders", CallTimeout: time.Millisecond})
+	_ = b.Do(context.Background(), func(ctx context.Context) error {
+		<-ctx.Done()
+		var timeout *breaker.TimeoutError
+		if errors.As(context.Cause(ctx), &timeout) {
+			fmt.Println(timeout, timeout.Timeout())
+		}
+		return ctx.Err()
+	})
+	// Output: breaker: orders: call timed out, after 1ms true
+}
+
 var errRefused = errors.New("connection refused")
 
 func down(context.Context) (string, error) { return "", errRefused }

@@ -14,10 +14,10 @@ type Hooks struct {
 
 // StateChange is one transition.
 type StateChange struct {
-	Name string
-	From State
-	To   State
-	Rule Rule // why
+	Name string // of the breaker
+	From State  // before
+	To   State  // after; never the same
+	Rule Rule   // why
 
 	// OpenFor is how long the breaker will stay open, if To is Open and the
 	// mode is not ForceOpen.

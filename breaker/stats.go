@@ -9,9 +9,9 @@ import "time"
 //
 // Successes are not counted: a healthy call writes nothing.
 type Stats struct {
-	Name  string `json:"name"`
-	State string `json:"state"`
-	Mode  string `json:"mode"`
+	Name  string `json:"name"`  // of the breaker
+	State string `json:"state"` // as State.String has it
+	Mode  string `json:"mode"`  // as Mode.String has it
 
 	Failures       uint64 `json:"failures"`        // calls that failed, timed out, panicked or exited
 	Ignored        uint64 `json:"ignored"`         // calls without a verdict

@@ -476,36 +476,32 @@ var (
 )
 
 func TestSynctestSafe(t *testing.T) {
-	story := func(t *testing.T) {
-		require.NoError(t, shared.Do(bg, succeed))
-		require.Equal(t, errDown, shared.Do(bg, fail))
-		require.Equal(t, errDown, shared.Do(bg, fail))
-		require.ErrorIs(t, shared.Do(bg, succeed), breaker.ErrOpen)
-		time.Sleep(time.Minute)
-		require.Equal(t, breaker.HalfOpen, shared.State())
-		require.NoError(t, shared.Do(bg, succeed))
-		require.Equal(t, breaker.Closed, shared.State())
-		for range 4 {
-			require.NoError(t, shared.Do(bg, succeed))
-		}
-		require.Equal(t, 4, shared.Stats().WindowCalls)
-		_ = sharedGroup.Get("a").Do(bg, succeed)
-		// Left open, half-open with a probe out, or closed for the next.
-		_, _ = shared.Do(bg, fail), shared.Do(bg, fail)
-		require.Equal(t, breaker.Open, shared.State())
-	}
 	_, _ = shared.Do(bg, fail), shared.Do(bg, fail)
 	require.Equal(t, breaker.Open, shared.State())
 	for range 2 {
 		synctest.Test(t, func(t *testing.T) {
-			// Opened under another clock, it is taken for elapsed at once
-			// or has at most its open time to go.
+			// Opened under another clock it is taken for elapsed at once, or
+			// has at most its open time to go.
 			if shared.State() == breaker.Open {
 				time.Sleep(time.Minute)
 			}
 			require.NotEqual(t, breaker.Open, shared.State())
 			shared.Reset()
-			story(t)
+			require.NoError(t, shared.Do(bg, succeed))
+			require.Equal(t, errDown, shared.Do(bg, fail))
+			require.Equal(t, errDown, shared.Do(bg, fail))
+			require.ErrorIs(t, shared.Do(bg, succeed), breaker.ErrOpen)
+			time.Sleep(time.Minute)
+			require.Equal(t, breaker.HalfOpen, shared.State())
+			require.NoError(t, shared.Do(bg, succeed))
+			require.Equal(t, breaker.Closed, shared.State())
+			for range 4 {
+				require.NoError(t, shared.Do(bg, succeed))
+			}
+			require.Equal(t, 4, shared.Stats().WindowCalls)
+			_ = sharedGroup.Get("a").Do(bg, succeed)
+			_, _ = shared.Do(bg, fail), shared.Do(bg, fail) // left open for the next
+			require.Equal(t, breaker.Open, shared.State())
 		})
 	}
 	synctest.Test(t, func(t *testing.T) {
@@ -517,4 +513,8 @@ func TestSynctestSafe(t *testing.T) {
 		time.Sleep(4 * time.Minute) // its lease, and the open time after it
 		require.NoError(t, shared.Do(bg, succeed), "an abandoned probe of another clock blocks nobody")
 	})
+	require.NotPanics(t, func() { _ = shared.Do(bg, succeed) }, "and back outside")
+	shared.Reset()
+	require.NoError(t, shared.Do(bg, succeed))
+	require.Equal(t, breaker.Closed, shared.State())
 }

@@ -45,9 +45,9 @@ type shard struct {
 // epoch; its result then counts in a cell it does not belong to, by at most
 // one for each call in flight.
 type cell struct {
-	epoch  atomic.Uint64
-	counts atomic.Uint64 // calls in the upper half, failures in the lower
-	slow   atomic.Uint64
+	epoch  atomic.Uint64 // written by hand
+	counts atomic.Uint64 // calls in the upper half, failures in the lower; added to by all
+	slow   atomic.Uint64 // likewise
 }
 
 func newTimeWindow(window time.Duration) *timeWindow {

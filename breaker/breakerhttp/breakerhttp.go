@@ -1,11 +1,10 @@
 // Package breakerhttp puts a circuit breaker for each host in front of an
 // http.RoundTripper.
 //
-//	transport := breakerhttp.MustNew(breakerhttp.Config{
+//	client := &http.Client{Transport: breakerhttp.MustNew(breakerhttp.Config{
 //		Breaker:       breaker.Config{Name: "api", ConsecutiveFailures: 5},
 //		HeaderTimeout: 5 * time.Second,
-//	})
-//	client := &http.Client{Transport: transport}
+//	})}
 //
 // Network errors, status 5xx and status 429 are failures; other statuses are
 // successes; requests that their own context ends are ignored. A Retry-After
@@ -124,6 +123,14 @@ func MustNew(cfg Config) *Transport {
 // Group returns the breakers, by host unless Config.Key says otherwise.
 func (t *Transport) Group() *breaker.Group[string] { return t.group }
 
+// CloseIdleConnections closes those of the base, if it can. http.Client asks for
+// it by this name.
+func (t *Transport) CloseIdleConnections() {
+	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
+		base.CloseIdleConnections()
+	}
+}
+
 // RoundTrip makes the request if the breaker of its host admits it, and else
 // returns a *breaker.OpenError. It does not change req.
 func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -200,7 +207,7 @@ func statusError(res *http.Response) error {
 // StatusError is the error in breaker.StateChange when a response changed the
 // state. RoundTrip returns the response, not this.
 type StatusError struct {
-	StatusCode int
+	StatusCode int // of the response
 	retryAfter time.Duration
 }
 

@@ -20,19 +20,17 @@ func Example() {
 	}))
 	defer server.Close()
 
-	base := &http.Transport{}
-	defer base.CloseIdleConnections()
 	client := &http.Client{Transport: breakerhttp.MustNew(breakerhttp.Config{
-		Breaker:       breaker.Config{Name: "api", ConsecutiveFailures: 2, NoJitter: true},
-		Base:          base,
+		Breaker:       breaker.Config{Name: "api", ConsecutiveFailures: 5},
 		HeaderTimeout: 5 * time.Second,
 	})}
-	for range 3 {
+	defer client.CloseIdleConnections()
+	for range 6 {
 		res, err := client.Get(server.URL)
 		var refusal *breaker.OpenError
 		switch {
 		case errors.As(err, &refusal):
-			fmt.Println("refused, retry after", refusal.RetryAfter().Round(time.Second))
+			fmt.Println("refused; the time is the server's:", refusal.RetryAfter() > 110*time.Second)
 		case err == nil:
 			fmt.Println(res.Status)
 			_ = res.Body.Close()
@@ -41,7 +39,10 @@ func Example() {
 	// Output:
 	// 503 Service Unavailable
 	// 503 Service Unavailable
-	// refused, retry after 2m0s
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// 503 Service Unavailable
+	// refused; the time is the server's: true
 }
 
 // The breakers are at hand, to publish them or to force one.
