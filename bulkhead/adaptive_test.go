@@ -23,7 +23,7 @@ type server struct {
 
 func (s *server) handle() {
 	n := s.running.Add(1)
-	time.Sleep(10 * time.Millisecond * time.Duration(max(n, s.capacity.Load())) / time.Duration(s.capacity.Load()))
+	<-time.After(10 * time.Millisecond * time.Duration(max(n, s.capacity.Load())) / time.Duration(s.capacity.Load()))
 	s.running.Add(-1)
 }
 
@@ -42,7 +42,7 @@ func load(b *bulkhead.Bulkhead, s *server, clients int, d time.Duration) (limits
 		})
 	}
 	for range d / (100 * time.Millisecond) {
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		limits = append(limits, b.Stats().Limit)
 	}
 	stop.Store(true)

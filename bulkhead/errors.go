@@ -50,12 +50,12 @@ func (r Reason) String() string {
 
 // FullError is the refusal of a caller for want of slots. It matches ErrFull.
 type FullError struct {
-	Name    string
-	Reason  Reason
-	Weight  int // how many slots the caller wanted
-	Limit   int // as Stats, at the time of the refusal
-	InUse   int
-	Waiting int
+	Name    string // Config.Name
+	Reason  Reason // why
+	Weight  int    // how many slots the caller wanted
+	Limit   int    // as in Stats, at the time of the refusal
+	InUse   int    // likewise
+	Waiting int    // likewise
 
 	// Wait is how long the caller has waited, if Reason is WaitTooLong.
 	Wait time.Duration
@@ -84,9 +84,9 @@ func (e *FullError) RetryAfter() time.Duration { return e.Expected }
 // WeightError is the refusal of a weight that can never be admitted. It
 // matches ErrWeight. To try again is useless until Resize.
 type WeightError struct {
-	Name   string
-	Weight int
-	Limit  int // the heaviest weight admitted
+	Name   string // Config.Name
+	Weight int    // how many slots the caller wanted
+	Limit  int    // the heaviest weight admitted
 }
 
 // Error returns the refusal in words.

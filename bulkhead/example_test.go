@@ -48,7 +48,21 @@ func ExampleMustNew() {
 	// Output: 4
 }
 
+func query(ctx context.Context) error { return ctx.Err() }
+
 func ExampleBulkhead_Do() {
+	ctx := context.Background()
+
+	var db = bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 20, MaxWait: time.Second})
+
+	err := db.Do(ctx, func(ctx context.Context) error { return query(ctx) })
+
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+// The slot comes back and fn's error comes through.
+func ExampleBulkhead_Do_error() {
 	b := bulkhead.MustNew(bulkhead.Config{Limit: 2})
 	err := b.Do(context.Background(), func(context.Context) error {
 		fmt.Println("in use:", b.Stats().InUse)

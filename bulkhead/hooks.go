@@ -24,29 +24,29 @@ type Hooks struct {
 
 // Acquired tells that a caller got its slots.
 type Acquired struct {
-	Name   string
-	Weight int
+	Name   string        // Config.Name
+	Weight int           // how many slots
 	Wait   time.Duration // how long it waited for them; 0 if it did not
 }
 
 // Released tells that a caller gave its slots back.
 type Released struct {
-	Name   string
-	Weight int
+	Name   string        // Config.Name
+	Weight int           // how many slots
 	Held   time.Duration // how long it had them
 }
 
 // Refused tells that a caller did not get its slots.
 type Refused struct {
-	Name   string
-	Weight int
-	Err    error // what it was told; ErrFull for TryAcquire
+	Name   string // Config.Name
+	Weight int    // how many slots
+	Err    error  // what it was told; ErrFull for TryAcquire
 }
 
 // LimitChange tells that the limit has changed.
 type LimitChange struct {
-	Name     string
-	From, To int
+	Name     string // Config.Name
+	From, To int    // the limit before and after
 }
 
 func (b *Bulkhead) tellRefused(n int, err error) {

@@ -12,9 +12,9 @@ const WaitBuckets = 20
 // or read it from a metrics collector. Callers that got a slot without waiting
 // are not counted: to do so would cost them as much as the slot does.
 type Stats struct {
-	Name    string `json:"name"`
-	Limit   int    `json:"limit"`
-	InUse   int    `json:"in_use"`  // above Limit while a shrunk bulkhead drains
+	Name    string `json:"name"`    // Config.Name
+	Limit   int    `json:"limit"`   // as it is now
+	InUse   int    `json:"in_use"`  // slots; above Limit while a shrunk bulkhead drains
 	Waiting int    `json:"waiting"` // callers, not slots
 
 	Waited    uint64 `json:"waited"`    // callers that were given slots after waiting

@@ -34,7 +34,7 @@ func TestSynctestSafe(t *testing.T) {
 			})
 		}
 		for shared.Stats().Waiting < 2 {
-			time.Sleep(time.Millisecond)
+			<-time.After(time.Millisecond)
 		}
 		_, err := shared.Acquire(ctx) // leaves its mark for the next release
 		require.ErrorIs(t, err, bulkhead.ErrFull)
@@ -121,7 +121,7 @@ func busy(b *bulkhead.Bulkhead, callers int, d time.Duration) (stop func()) {
 				if err != nil {
 					return
 				}
-				time.Sleep(d)
+				<-time.After(d)
 				p.Release()
 			}
 		})

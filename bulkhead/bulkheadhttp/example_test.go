@@ -5,27 +5,32 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/bedplate/bedplate/bulkhead"
 	"github.com/bedplate/bedplate/bulkhead/bulkheadhttp"
 )
 
-// A route with two slots and nobody waiting answers the third request at once.
+// While its slots are taken a route answers after a second, with when to come
+// again; the other routes of the server do not notice.
 func Example() {
-	reports := bulkhead.MustNew(bulkhead.Config{Name: "reports", Limit: 2, NoWait: true})
+	reportHandler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, "report")
+	})
 	mux := http.NewServeMux()
-	mux.Handle("/reports", bulkheadhttp.Handler(reports, http.HandlerFunc(
-		func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "report") })))
+
+	reports := bulkhead.MustNew(bulkhead.Config{Name: "reports", Limit: 4, MaxWait: time.Second})
+	mux.Handle("/reports/", bulkheadhttp.Handler(reports, reportHandler))
 
 	get := func() {
 		w := httptest.NewRecorder()
-		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/reports", nil))
+		mux.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/reports/", nil))
 		fmt.Printf("%d, Retry-After %q\n", w.Code, w.Header().Get("Retry-After"))
 	}
 	get()
-	both, _ := reports.TryAcquireN(2) // as if two requests were running
+	all, _ := reports.TryAcquireN(4) // as if four requests were running
 	get()
-	both.Release()
+	all.Release()
 	get()
 
 	// Output:
