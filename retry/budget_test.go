@@ -44,6 +44,13 @@ func TestBudgetAllowsRetriesAboveHalfABucket(t *testing.T) {
 	require.Equal(t, 10.0, b.Tokens(), "nor above full")
 }
 
+func TestDepositDoesNotOverfillTheBucket(t *testing.T) {
+	b := retry.MustNewBudget(retry.BudgetConfig{MaxTokens: 10, Ratio: 3})
+	b.Withdraw()
+	b.Deposit()
+	require.Equal(t, 10.0, b.Tokens())
+}
+
 func TestBudgetIsSharedAndNeverFailsAFirstAttempt(t *testing.T) {
 	budget := retry.MustNewBudget(retry.BudgetConfig{})
 	a := retry.MustNew(retry.Config{NoDelay: true, MaxAttempts: 100, Budget: budget})

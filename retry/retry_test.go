@@ -313,6 +313,21 @@ func TestZeroDelayArmsNoTimer(t *testing.T) {
 	require.Equal(t, 5.0, allocs, "a context for each of five retries, and no timer")
 }
 
+func TestDoneContextStopsRetriesWithoutDelay(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	r := retry.MustNew(retry.Config{MaxAttempts: retry.Unlimited, NoDelay: true})
+	calls := 0
+	err := r.Do(ctx, func(context.Context) error {
+		if calls++; calls == 3 {
+			cancel()
+		}
+		return errTry
+	})
+	require.Equal(t, 3, calls)
+	require.ErrorIs(t, err, context.Canceled)
+	require.ErrorIs(t, err, errTry)
+}
+
 func TestNegativeRetryAfterMeansDoNotRetry(t *testing.T) {
 	r := retry.MustNew(retry.Config{NoDelay: true})
 	calls := 0
@@ -383,6 +398,10 @@ func TestStatsCountWhatRetriesDid(t *testing.T) {
 	fn, _ = failing(math.MaxInt)
 	require.Error(t, r.Do(t.Context(), fn))
 	require.Equal(t, retry.Stats{Retries: 3, Recovered: 1, GaveUp: 1}, r.Stats())
+	quick := retry.MustNew(retry.Config{NoDelay: true})
+	fn, _ = failing(1)
+	require.NoError(t, quick.Do(t.Context(), fn))
+	require.Zero(t, quick.Stats(), "without delay, counting would cost more than the retry")
 	data, err := json.Marshal(r.Stats())
 	require.NoError(t, err)
 	require.JSONEq(t, `{"retries":3,"recovered":1,"gave_up":1,"over_budget":0,"suppressed":0}`, string(data))

@@ -163,7 +163,7 @@ func inspect(err error) (permanent bool, after time.Duration) {
 // times cheaper than a search.
 func plain(err error) bool {
 	switch err.(type) {
-	case interface{ Unwrap() error }, interface{ Unwrap() []error }, interface{ As(any) bool }, retryAfterer:
+	case interface{ Unwrap() error }, interface{ Unwrap() []error }, retryAfterer:
 		return false
 	}
 	return true

@@ -105,6 +105,14 @@ func TestJitterSpreadsWithinItsBoundsAndAtTheCap(t *testing.T) {
 
 func TestFirstDelaysAreWithinBaseDelay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		decorrelated := retry.MustNew(retry.Config{MaxAttempts: 3, BaseDelay: time.Second, MaxDelay: time.Minute, Jitter: retry.DecorrelatedJitter})
+		for range 200 {
+			all := gaps(t, decorrelated)
+			require.GreaterOrEqual(t, all[0], time.Second)
+			require.LessOrEqual(t, all[0], 3*time.Second)
+			require.GreaterOrEqual(t, all[1], time.Second)
+			require.LessOrEqual(t, all[1], 3*all[0])
+		}
 		r := retry.MustNew(retry.Config{MaxAttempts: 3, BaseDelay: time.Second, MaxDelay: time.Minute})
 		for range 200 {
 			all := gaps(t, r)
@@ -128,18 +136,28 @@ func TestBackoffsSaturate(t *testing.T) {
 		require.Zero(t, b(5, 0))
 		require.Zero(t, b(5, -time.Second))
 	}
-	// The longest cap neither overflows in the draw nor in the sums.
+}
+
+func TestLongestDelaysDoNotOverflow(t *testing.T) {
 	for _, jitter := range []retry.Jitter{retry.FullJitter, retry.EqualJitter, retry.DecorrelatedJitter, retry.NoJitter} {
-		var last time.Duration
-		r := retry.MustNew(retry.Config{MaxAttempts: retry.Unlimited, BaseDelay: math.MaxInt64, Jitter: jitter,
-			Hooks: retry.Hooks{OnRetry: func(e retry.RetryEvent) { last = e.Delay }}})
-		synctest.Test(t, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			time.AfterFunc(1, cancel)
-			fn, _ := failing(math.MaxInt)
-			require.ErrorIs(t, r.Do(ctx, fn), context.Canceled)
-		})
-		require.GreaterOrEqual(t, last, time.Duration(0))
+		for _, base := range []time.Duration{math.MaxInt64 / 2, math.MaxInt64} {
+			for range 50 {
+				ctx, cancel := context.WithCancel(t.Context())
+				low := time.Duration(0)
+				if jitter != retry.FullJitter {
+					low = base / 2
+				}
+				r := retry.MustNew(retry.Config{BaseDelay: base, MaxDelay: math.MaxInt64, Jitter: jitter, MaxRetryAfter: math.MaxInt64,
+					Hooks: retry.Hooks{OnRetry: func(e retry.RetryEvent) {
+						require.GreaterOrEqual(t, e.Delay, low)
+						cancel()
+					}}})
+				fn, _ := failing(math.MaxInt)
+				require.ErrorIs(t, r.Do(ctx, fn), context.Canceled)
+				err := r.Do(t.Context(), func(context.Context) error { return retry.Permanent(refusal(math.MaxInt64)) })
+				require.ErrorIs(t, err, refusal(math.MaxInt64))
+			}
+		}
 	}
 }
 
@@ -157,6 +175,18 @@ func TestDelayThatCannotFitTheDeadlineIsNotBegun(t *testing.T) {
 		require.ErrorIs(t, err, errTry)
 		require.ErrorIs(t, err, context.DeadlineExceeded)
 		require.EqualError(t, err, "retry: db: context deadline exceeded after 1 attempt, last error: try again")
+	})
+}
+
+func TestDelayThatEndsWithTheDeadlineIsNotBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r := retry.MustNew(retry.Config{BaseDelay: time.Second, Jitter: retry.NoJitter})
+		begin := time.Now()
+		fn, _ := failing(1)
+		require.ErrorIs(t, r.Do(ctx, fn), context.DeadlineExceeded)
+		require.Zero(t, time.Since(begin))
 	})
 }
 

@@ -96,14 +96,8 @@ func (c *call[T]) start() {
 // hedge is run by the timer. It makes an extra attempt, if that is still wanted
 // and the budget allows it, and sets the timer of the next.
 func (c *call[T]) hedge() {
-	// The budget is the user's code and is asked outside the lock. That the
-	// call ends in between costs a token, no more.
-	c.mu.Lock()
-	closed := c.closed
-	c.mu.Unlock()
-	if closed {
-		return
-	}
+	// The budget may be the user's code and is asked outside the lock. If the
+	// call ends in between, a token is spent on nothing.
 	if !c.h.cfg.Budget.Withdraw() {
 		c.h.overBudget.Add(1)
 		return
@@ -156,7 +150,7 @@ func (c *call[T]) ended(n int, begin time.Time, v T, err error) {
 		c.closeLocked()
 	}
 	c.running--
-	if win || c.closed && c.running == 0 {
+	if win || c.running == 0 {
 		c.settleLocked()
 	}
 	if c.returned {

@@ -120,6 +120,16 @@ func TestContractFnErrorUnwrapped(t *testing.T) {
 			})
 			require.True(t, err == errTry)
 		}
+		// Nor is it wrapped if the context ended meanwhile: no wait was cut short.
+		ctx, cancel := context.WithCancel(t.Context())
+		err := h.Do(ctx, func(context.Context) error {
+			if !detached {
+				cancel()
+			}
+			return errTry
+		})
+		cancel()
+		require.True(t, err == errTry)
 		synctest.Wait()
 	})
 }

@@ -363,6 +363,36 @@ func TestRatioBoundsExtraAttemptsInTheLongRun(t *testing.T) {
 	})
 }
 
+func TestRatioSavesUpTenExtraAttempts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hedge.MustNew(hedge.Config{Delay: time.Second, Ratio: 1e-6})
+		for range 20 {
+			require.NoError(t, h.Do(t.Context(), func(ctx context.Context) error { return sleep(ctx, 3*time.Second) }))
+		}
+		require.EqualValues(t, 10, h.Stats().Hedges)
+	})
+}
+
+// slowBudget allows everything, after a while.
+type slowBudget struct{}
+
+func (slowBudget) Withdraw() bool { pause(time.Second); return true }
+func (slowBudget) Deposit()       {}
+
+func TestNoExtraAttemptStartsWhenTheCallEndsWhileTheBudgetIsAsked(t *testing.T) {
+	both(t, func(t *testing.T, detached bool) {
+		h := hedge.MustNew(hedge.Config{Delay: time.Second, Budget: slowBudget{}, Detached: detached})
+		var n atomic.Int32
+		require.NoError(t, h.Do(t.Context(), func(ctx context.Context) error {
+			n.Add(1)
+			return sleep(ctx, 1500*time.Millisecond)
+		}))
+		pause(time.Minute)
+		require.EqualValues(t, 1, n.Load())
+		require.Zero(t, h.Stats().Hedges)
+	})
+}
+
 func TestOnHedgeDescribesTheExtraAttempt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		events := make(chan hedge.HedgeEvent, 2)

@@ -55,7 +55,7 @@ func (l *latencies) record(d time.Duration) {
 	if l.total >= memory {
 		l.halveLocked()
 	}
-	if l.total >= minSamples && (l.fresh >= refresh || l.delay.Load() == 0) {
+	if l.total >= minSamples && l.fresh >= refresh {
 		l.fresh = 0
 		l.delay.Store(int64(l.quantileLocked()))
 	}

@@ -175,6 +175,17 @@ func TestRequestsThatMustNotBeSentTwiceAreSentOnce(t *testing.T) {
 	require.EqualValues(t, 1, send(retryhttp.Config{}, "PUT", io.MultiReader(strings.NewReader("x"))))
 }
 
+func TestRequestWithoutBodyNeedsNoGetBody(t *testing.T) {
+	s := serve(t, failFirst(1, http.StatusServiceUnavailable))
+	req, err := http.NewRequest("PUT", s.URL, nil)
+	require.NoError(t, err)
+	req.Body = http.NoBody
+	resp, err := client(t, retryhttp.Config{}).Transport.RoundTrip(req)
+	require.NoError(t, err)
+	require.Equal(t, 200, resp.StatusCode)
+	read(t, resp)
+}
+
 func TestBodyIsSentAgainWhole(t *testing.T) {
 	var got []string
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
@@ -255,7 +266,7 @@ func TestBothFormsOfRetryAfterAreObeyed(t *testing.T) {
 }
 
 func TestRetryAfterThatIsTooLongReturnsTheResponseAtOnce(t *testing.T) {
-	for _, value := range []string{"1743440400", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
+	for _, value := range []string{"1743440400", "9223372037", "18446744074", "99999999999999999999999", "Fri, 31 Dec 9999 23:59:59 GMT"} {
 		synctest.Test(t, func(t *testing.T) {
 			begin := time.Now()
 			resp, err := client(t, retryhttp.Config{Base: roundTrip(func(*http.Request) (*http.Response, error) {
