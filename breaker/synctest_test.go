@@ -518,3 +518,110 @@ func TestSynctestSafe(t *testing.T) {
 	require.NoError(t, shared.Do(bg, succeed))
 	require.Equal(t, breaker.Closed, shared.State())
 }
+
+func TestBreakerWindowIsSharedByFailureRateAndSlowRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := breaker.MustNew(breaker.Config{FailureRate: 0.9, SlowRate: 0.3, SlowCall: time.Second, MinCalls: 10, Window: time.Minute})
+		slow := func(context.Context) error { time.Sleep(time.Second); return errDown }
+		for range 7 {
+			require.NoError(t, b.Do(bg, succeed))
+		}
+		for range 3 {
+			require.Equal(t, breaker.Closed, b.State())
+			_ = b.Do(bg, slow)
+		}
+		require.Equal(t, breaker.Open, b.State(), "30 % failed, which is few, and were slow, which is not")
+	})
+}
+
+func TestBreakerReconfigureKeepsTheWindowsWhoseShapeStays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := breaker.Config{CountWindow: 10, FailureRate: 1, MinCalls: 50, Window: time.Minute,
+			SlowCall: 8 * time.Second, SlowInFlight: 5}
+		b := breaker.MustNew(cfg)
+		hanging, err := b.Allow()
+		require.NoError(t, err)
+		for range 3 {
+			require.NoError(t, b.Do(bg, succeed))
+		}
+		look := func() [3]int {
+			s := b.Stats()
+			return [3]int{s.CountCalls, s.WindowCalls, s.InFlight}
+		}
+		require.Equal(t, [3]int{3, 3, 1}, look())
+		cfg.CountFailures, cfg.FailureRate, cfg.SlowInFlight = 9, 0.7, 2
+		require.NoError(t, b.Reconfigure(cfg))
+		require.Equal(t, [3]int{3, 3, 1}, look(), "other thresholds, the same windows")
+		cfg.CountWindow = 20
+		require.NoError(t, b.Reconfigure(cfg))
+		require.Equal(t, [3]int{0, 3, 1}, look())
+		cfg.Window = 2 * time.Minute
+		require.NoError(t, b.Reconfigure(cfg))
+		require.Equal(t, [3]int{0, 0, 1}, look())
+		cfg.SlowCall = 16 * time.Second
+		require.NoError(t, b.Reconfigure(cfg))
+		require.Equal(t, [3]int{0, 0, 0}, look())
+		hanging.Record(breaker.Success, nil)
+		require.Equal(t, [3]int{1, 1, 0}, look(), "the call leaves the windows it entered")
+		require.NoError(t, b.Reconfigure(breaker.Config{}))
+		require.Equal(t, [3]int{0, 0, 0}, look())
+		require.NoError(t, b.Do(bg, succeed))
+	})
+}
+
+func TestBreakerFewerProbesTakeEffectWhileMoreAreOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cfg := breaker.Config{ConsecutiveFailures: 1, OpenFor: time.Minute, NoJitter: true, Probes: 3, SuccessThreshold: 3}
+		b := breaker.MustNew(cfg)
+		_ = b.Do(bg, fail)
+		time.Sleep(time.Minute)
+		var out [3]*breaker.Permit
+		for i := range out {
+			p, err := b.Allow()
+			require.NoError(t, err)
+			out[i] = &p
+		}
+		cfg.Probes = 1
+		require.NoError(t, b.Reconfigure(cfg))
+		for i := range 2 {
+			out[i].Record(breaker.Success, nil)
+			require.ErrorIs(t, b.Do(bg, succeed), breaker.ErrOpen, "%d still out", 2-i)
+		}
+		out[2].Record(breaker.Success, nil)
+		require.Equal(t, breaker.Closed, b.State())
+	})
+}
+
+func TestBreakerShadowProbesLikeAnEnforcedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := minute(func(cfg *breaker.Config) { cfg.Mode = breaker.Shadow })
+		_ = b.Do(bg, fail)
+		time.Sleep(time.Minute)
+		first, err := b.Allow()
+		require.NoError(t, err)
+		second, err := b.Allow()
+		require.NoError(t, err, "admitted, but no probe")
+		second.Record(breaker.Failure, nil)
+		require.Equal(t, breaker.HalfOpen, b.State())
+		first.Record(breaker.Success, nil)
+		require.Equal(t, breaker.Closed, b.State())
+		require.EqualValues(t, 1, b.Stats().ShadowRejected)
+	})
+}
+
+func TestBreakerJudgesTimedCallsByTheValueToo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, detach := range []bool{false, true} {
+			b := minute(func(cfg *breaker.Config) { cfg.CallTimeout, cfg.Detach = time.Second, detach })
+			_, err := breaker.DoJudged(bg, b, func(context.Context) (int, error) { return 503, nil },
+				func(_ context.Context, status int, _ error) breaker.Outcome {
+					if status >= 500 {
+						return breaker.Failure
+					}
+					return breaker.Success
+				})
+			require.NoError(t, err)
+			require.Equal(t, breaker.Open, b.State())
+		}
+	})
+}
