@@ -112,6 +112,9 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 // succeed records a success of a call that was admitted at w and was not slow.
 // It trips nothing, and so needs no more than this.
 func (b *Breaker) succeed(w word) {
+	if w.forced() {
+		return
+	}
 	win := b.windowsOf(w)
 	if win == nil {
 		return
@@ -174,12 +177,13 @@ func (b *Breaker) count(g grant, o Outcome, err error) {
 	if next, _ := step(w, e, r.limits); next == w && !tripped {
 		return
 	}
+	by := causeOf(failed, err)
 	b.mu.Lock()
 	if b.load().generation() == g.word.generation() {
-		b.applyLocked(e, err)
+		b.applyLocked(e, by)
 	}
 	if tripped && b.load().generation() == g.word.generation() {
-		b.applyLocked(trip, err)
+		b.applyLocked(trip, by)
 	}
 	b.mu.Unlock()
 	b.deliver()
@@ -192,20 +196,21 @@ func (r *rules) slow(g grant, now int64) bool {
 
 // countProbe ends a probe, unless its lease is over.
 func (b *Breaker) countProbe(g grant, o Outcome, err error) {
+	by := causeOf(o != Success && o != Ignored, err)
 	b.mu.Lock()
 	now := b.now()
 	b.advanceLocked(now)
 	if b.load().generation() == g.word.generation() && b.endLeaseLocked(g.ticket) {
+		e := evFailure
 		switch {
 		case o == Ignored:
-			b.applyLocked(evIgnored, nil)
-		case o != Success:
-			b.applyLocked(evFailure, err)
-		case b.rules.Load().slow(g, now):
-			b.applyLocked(evProbeSlow, err)
-		default:
-			b.applyLocked(evSuccess, nil)
+			e = evIgnored
+		case o == Success && b.rules.Load().slow(g, now):
+			e = evProbeSlow
+		case o == Success:
+			e = evSuccess
 		}
+		b.applyLocked(e, by)
 	}
 	b.mu.Unlock()
 	b.deliver()

@@ -404,6 +404,22 @@ func TestBreakerSurvivesAStormOfEverything(t *testing.T) {
 	require.NoError(t, b.Do(bg, succeed))
 }
 
+// nosy is an error that looks at the breaker it is given to.
+type nosy struct{ b *breaker.Breaker }
+
+func (nosy) Error() string { return "nosy" }
+func (n nosy) RetryAfter() time.Duration {
+	_ = n.b.Stats()
+	return time.Hour
+}
+
+func TestBreakerAsksAnErrorForItsTimeOutsideAllLocks(t *testing.T) {
+	b := breaker.MustNew(breaker.Config{ConsecutiveFailures: 1, NoJitter: true})
+	err := nosy{b}
+	require.Equal(t, err, b.Do(bg, func(context.Context) error { return err }))
+	require.Equal(t, 10*time.Minute, b.Stats().OpenFor, "ten times OpenFor at most")
+}
+
 func TestBreakerForceOpenRefusesUntilTheModeChanges(t *testing.T) {
 	b := breaker.MustNew(breaker.Config{Name: "x", Mode: breaker.ForceOpen})
 	for range 2 {
@@ -432,6 +448,7 @@ func TestBreakerForceClosedAdmitsAndCountsNothing(t *testing.T) {
 		require.Equal(t, errDown, b.Do(bg, fail))
 	}
 	require.Equal(t, breaker.Closed, b.State())
+	require.NoError(t, b.Do(bg, succeed))
 	s := b.Stats()
 	require.Zero(t, s.ConsecutiveFailures+s.CountCalls)
 	b.SetMode(breaker.Auto)

@@ -9,16 +9,16 @@ import (
 // apply runs one event through the state machine.
 func (b *Breaker) apply(e event) {
 	b.mu.Lock()
-	b.applyLocked(e, nil)
+	b.applyLocked(e, cause{})
 	b.mu.Unlock()
 	b.deliver()
 }
 
-func (b *Breaker) applyLocked(e event, err error) {
+func (b *Breaker) applyLocked(e event, by cause) {
 	old := b.load()
 	next, rule := step(old, e, b.rules.Load().limits)
 	if rule != 0 {
-		b.transitionLocked(old, next, rule, b.now(), err)
+		b.transitionLocked(old, next, rule, b.now(), by)
 	} else if next != old {
 		b.word.Store(uint64(next))
 	}
@@ -61,13 +61,13 @@ func (b *Breaker) advanceLocked(now int64) {
 			e = evProbeExpired
 		}
 		next, rule := step(w, e, limits)
-		b.transitionLocked(w, next, rule, at, nil)
+		b.transitionLocked(w, next, rule, at, cause{})
 	}
 }
 
 // transitionLocked begins a new generation. The windows go first and the word
 // comes last: see windowsOf.
-func (b *Breaker) transitionLocked(old, next word, rule Rule, at int64, err error) {
+func (b *Breaker) transitionLocked(old, next word, rule Rule, at int64, by cause) {
 	r := b.rules.Load()
 	from, to := old.state(), next.state()
 	b.win.Store(nil)
@@ -84,7 +84,7 @@ func (b *Breaker) transitionLocked(old, next word, rule Rule, at int64, err erro
 		}
 		refusal = &OpenError{Name: b.name, State: Open, Rule: rule, opened: b.base.Add(time.Duration(at))}
 		if next.mode() != ForceOpen {
-			refusal.openFor = r.drawOpenFor(b.reopens, err)
+			refusal.openFor = r.drawOpenFor(b.reopens, by.asked)
 		}
 	}
 	b.refusal.Store(refusal)
@@ -96,7 +96,7 @@ func (b *Breaker) transitionLocked(old, next word, rule Rule, at int64, err erro
 		b.opened++
 	}
 	if r.onStateChange != nil {
-		change := StateChange{Name: b.name, From: from, To: to, Rule: rule, Err: err, Shadow: next.mode() == Shadow}
+		change := StateChange{Name: b.name, From: from, To: to, Rule: rule, Err: by.err, Shadow: next.mode() == Shadow}
 		if to == Open {
 			change.OpenFor = refusal.openFor
 		}
@@ -105,31 +105,42 @@ func (b *Breaker) transitionLocked(old, next word, rule Rule, at int64, err erro
 	}
 }
 
+// cause is what a failed call says about why, and for how long.
+type cause struct {
+	err   error
+	asked time.Duration // the open time that the error asks for, if positive
+}
+
+// causeOf looks into the error of a call. Its methods are the user's, so no
+// lock may be held.
+func causeOf(failed bool, err error) cause {
+	by := cause{}
+	if failed && err != nil {
+		by.err = err
+		if asking, ok := errors.AsType[interface {
+			error
+			RetryAfter() time.Duration
+		}](err); ok {
+			by.asked = asking.RetryAfter()
+		}
+	}
+	return by
+}
+
 // drawOpenFor returns the open time after that many failed recoveries in a
-// row, opened by err.
-func (r *rules) drawOpenFor(reopens uint, err error) time.Duration {
-	ceiling := or(r.maxOpenFor, 10*r.openFor)
-	var shortest, longest time.Duration
-	if server, ok := errors.AsType[interface {
-		error
-		RetryAfter() time.Duration
-	}](err); ok && server.RetryAfter() > 0 {
-		// Never earlier than the server asked for.
-		shortest = min(server.RetryAfter(), ceiling)
-		longest = shortest + shortest/10
-	} else {
-		d := r.openFor
-		for ; reopens > 0 && d < r.maxOpenFor; reopens-- {
-			d = min(2*d, r.maxOpenFor)
-		}
-		shortest, longest = d-d/10, d+d/10
-		if r.noJitter {
-			return d
-		}
+// row, if the dependency asked for that time, or for none.
+func (r *rules) drawOpenFor(reopens uint, asked time.Duration) time.Duration {
+	d := r.openFor
+	for ; reopens > 0 && d < r.maxOpenFor; reopens-- {
+		d = min(2*d, r.maxOpenFor)
 	}
-	longest = min(longest, ceiling)
-	if r.noJitter || longest <= shortest {
-		return shortest
+	ceiling, least, most := or(r.maxOpenFor, 10*r.openFor), d-d/10, d+d/10
+	if asked > 0 {
+		d = min(asked, ceiling)
+		least, most = d, d+d/10 // never earlier than it asked for
 	}
-	return shortest + rand.N(longest-shortest+1)
+	if most = min(most, ceiling); r.noJitter || most <= least {
+		return d
+	}
+	return least + rand.N(most-least+1)
 }

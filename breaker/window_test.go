@@ -247,7 +247,7 @@ func TestOpenForStaysWithinItsBounds(t *testing.T) {
 		const n = 2000
 		least = time.Hour
 		for range n {
-			d := r.drawOpenFor(uint(reopens), nil)
+			d := r.drawOpenFor(uint(reopens), 0)
 			sum, least, most = sum+d, min(least, d), max(most, d)
 		}
 		top := min(base*11/10, time.Minute)
@@ -263,22 +263,17 @@ func TestOpenForTakesTheServersTime(t *testing.T) {
 	r, err := cfg.compile()
 	require.NoError(t, err)
 	for range 1000 {
-		d := r.drawOpenFor(3, retryAfter(30*time.Second))
+		d := r.drawOpenFor(3, 30*time.Second)
 		require.GreaterOrEqual(t, d, 30*time.Second, "never earlier than asked")
 		require.LessOrEqual(t, d, 33*time.Second)
 	}
-	require.Equal(t, 100*time.Second, r.drawOpenFor(0, retryAfter(484_289*time.Hour)), "ten times OpenFor at most")
-	require.LessOrEqual(t, r.drawOpenFor(0, retryAfter(0)), 11*time.Second, "none given")
-	require.LessOrEqual(t, r.drawOpenFor(0, retryAfter(-1)), 11*time.Second, "none given")
+	require.Equal(t, 100*time.Second, r.drawOpenFor(0, 484_289*time.Hour), "ten times OpenFor at most")
+	require.LessOrEqual(t, r.drawOpenFor(0, 0), 11*time.Second, "none given")
+	require.LessOrEqual(t, r.drawOpenFor(0, -1), 11*time.Second, "none given")
 	cfg.MaxOpenFor, cfg.NoJitter = 20*time.Second, true
 	r, err = cfg.compile()
 	require.NoError(t, err)
-	require.Equal(t, 20*time.Second, r.drawOpenFor(0, retryAfter(time.Minute)))
-	require.Equal(t, 15*time.Second, r.drawOpenFor(0, retryAfter(15*time.Second)))
-	require.Equal(t, 20*time.Second, r.drawOpenFor(1<<30, nil))
+	require.Equal(t, 20*time.Second, r.drawOpenFor(0, time.Minute))
+	require.Equal(t, 15*time.Second, r.drawOpenFor(0, 15*time.Second))
+	require.Equal(t, 20*time.Second, r.drawOpenFor(1<<30, 0))
 }
-
-type retryAfter time.Duration
-
-func (retryAfter) Error() string               { return "busy" }
-func (d retryAfter) RetryAfter() time.Duration { return time.Duration(d) }
