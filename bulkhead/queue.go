@@ -14,7 +14,7 @@ const (
 	// whose wait fell into the first bucket of the histogram. Where a turn
 	// takes less than a microsecond, two readings of the clock for each are a
 	// good part of it.
-	fewClocked = 7
+	fewClocked = 31
 )
 
 // A waiter is a caller that waits for n slots. It is in the queue until it is

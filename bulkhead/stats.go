@@ -26,8 +26,8 @@ type Stats struct {
 
 	// Waits is the histogram of the waits of those in Waited: Waits[i] counts
 	// waits of at most WaitBound(i) that are above WaitBound(i-1). WaitTotal
-	// is their sum. While waits fall into the first bucket, only about one in
-	// eight is measured, and the others are in neither.
+	// is their sum. While waits fall into the first bucket, only about one
+	// in 32 is measured, and the others are in neither.
 	WaitTotal time.Duration       `json:"wait_total_ns"`
 	Waits     [WaitBuckets]uint64 `json:"waits"`
 }

@@ -352,14 +352,14 @@ func TestStatsCountWaitsInTheirBuckets(t *testing.T) {
 func TestStatsSampleWaitsThatAreTooShortToTellApart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
-		for range 80 {
+		for range 320 {
 			holder, w := call(b, 1), (*caller)(nil)
 			w = call(b, 1)
 			holder.release()
 			w.release()
 		}
 		s := b.Stats()
-		require.EqualValues(t, 80, s.Waited)
+		require.EqualValues(t, 320, s.Waited)
 		require.EqualValues(t, 10, s.Waits[0])
 	})
 }
