@@ -14,7 +14,7 @@ import (
 )
 
 // shared is used in several bubbles, which must not meet in it.
-var shared = retry.MustNew(retry.Config{Budget: retry.MustNewBudget(retry.BudgetConfig{})})
+var shared = retry.MustNew(retry.Config{Budget: retry.MustNewBudget(retry.BudgetConfig{MaxTokens: 1000})})
 
 func TestSynctestSafe(t *testing.T) {
 	for range 2 {

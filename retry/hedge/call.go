@@ -138,6 +138,11 @@ func (c *call[T]) attempt(n int) {
 
 // ended books the outcome of attempt n.
 func (c *call[T]) ended(n int, begin time.Time, v T, err error) {
+	var took time.Duration
+	measured := !begin.IsZero()
+	if measured {
+		took = time.Since(begin)
+	}
 	c.mu.Lock()
 	lost := c.won
 	win := err == nil && !c.settled
@@ -158,22 +163,20 @@ func (c *call[T]) ended(n int, begin time.Time, v T, err error) {
 	}
 	c.mu.Unlock()
 
-	if win {
+	switch {
+	case measured && lost: // it would have taken longer, nobody knows how long
+		c.h.measured.record(2 * took)
+	case measured && err == nil:
+		c.h.measured.record(took)
+	}
+	switch {
+	case win:
 		c.cancel(ErrLost)
 		if n > 1 {
 			c.h.wins.Add(1)
 		}
-	} else if err == nil {
+	case err == nil:
 		c.discard(v)
-	}
-	if !begin.IsZero() { // the first attempt of a Hedger that measures
-		took := time.Since(begin)
-		switch {
-		case lost: // it would have taken longer, nobody knows how long
-			c.h.measured.record(2 * took)
-		case err == nil:
-			c.h.measured.record(took)
-		}
 	}
 }
 

@@ -14,10 +14,18 @@ const (
 )
 
 // heldBody is a response's body that keeps its attempt's context alive until it
-// is closed.
+// is closed or read to its end.
 type heldBody struct {
 	io.ReadCloser
 	cancel context.CancelCauseFunc
+}
+
+func (b heldBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if err != nil {
+		b.cancel(nil)
+	}
+	return n, err
 }
 
 // Close closes the body and ends the context.

@@ -1,6 +1,7 @@
 package retryhttp_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -71,4 +72,27 @@ func ExampleMustNew() {
 	// Output:
 	// 200 OK
 	// {Retries:2 Recovered:1 GaveUp:0 OverBudget:0 Suppressed:0}
+}
+
+func ExampleStatusError() {
+	server := busy()
+	defer server.Close()
+	client := &http.Client{Transport: retryhttp.MustNew(retryhttp.Config{
+		Retry: retry.Config{BaseDelay: time.Millisecond, Hooks: retry.Hooks{OnRetry: func(e retry.RetryEvent) {
+			if status, ok := errors.AsType[*retryhttp.StatusError](e.Err); ok {
+				fmt.Println(status.StatusCode, "retry after", status.RetryAfter())
+			}
+		}}},
+	})}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(server.URL)
+	if err != nil {
+		panic(err)
+	}
+	defer resp.Body.Close()
+	fmt.Println(resp.StatusCode)
+	// Output:
+	// 503 retry after 0s
+	// 503 retry after 0s
+	// 200
 }

@@ -80,7 +80,7 @@ func New(cfg Config) (*Transport, error) {
 	}
 	if worth := cfg.Retry.If; worth != nil {
 		cfg.Retry.If = func(err error) bool {
-			_, answered := err.(*statusError) // about which failed has decided
+			_, answered := err.(*StatusError) // about which failed has decided
 			return answered || worth(err)
 		}
 	}
@@ -141,7 +141,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 			resp, err = t.attempt(a.Context(), try)
 		}
 		if err == nil && t.failed(resp) {
-			err = &statusError{resp.Status, retryAfter(resp)}
+			err = &StatusError{resp.StatusCode, retryAfter(resp)}
 		}
 		if more := a.Done(permanent(err)); more && resp != nil {
 			resp.Body.(interface{ discard() }).discard()

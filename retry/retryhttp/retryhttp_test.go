@@ -307,7 +307,10 @@ func TestCancellationInTheDelayEndsTheCall(t *testing.T) {
 			return answer(503, "Retry-After", "10"), nil
 		})}).Transport.RoundTrip(req)
 		require.ErrorIs(t, err, context.Canceled)
-		require.ErrorContains(t, err, "retryhttp: status 503")
+		require.ErrorContains(t, err, "retryhttp: status 503 Service Unavailable")
+		status, ok := errors.AsType[*retryhttp.StatusError](err)
+		require.True(t, ok)
+		require.Equal(t, 503, status.StatusCode)
 	})
 }
 
@@ -449,6 +452,22 @@ func TestResponseThatComesWithTheTimeoutIsClosed(t *testing.T) {
 		require.ErrorIs(t, err, retry.ErrAttemptTimeout)
 		require.True(t, body.closed)
 	})
+}
+
+func TestContextEndsWithABodyThatIsReadButNotClosed(t *testing.T) {
+	var attempt context.Context
+	tr := retryhttp.MustNew(retryhttp.Config{Base: roundTrip(func(r *http.Request) (*http.Response, error) {
+		attempt = r.Context()
+		return answer(200), nil
+	})})
+	req, err := http.NewRequest("GET", "http://example.com", nil)
+	require.NoError(t, err)
+	resp, err := tr.RoundTrip(req)
+	require.NoError(t, err)
+	require.NoError(t, attempt.Err())
+	_, err = io.Copy(io.Discard, resp.Body)
+	require.NoError(t, err)
+	require.Error(t, attempt.Err())
 }
 
 // trickle is a body that gives nothing until its context ends.

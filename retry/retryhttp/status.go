@@ -2,6 +2,7 @@ package retryhttp
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
@@ -16,15 +17,23 @@ func overloaded(resp *http.Response) bool {
 	return false
 }
 
-// statusError stands for a response in the eyes of the Retrier, and in its
-// hooks.
-type statusError struct {
-	status string
-	after  time.Duration
+// A StatusError stands for a response that failed: in the events of
+// Config.Retry.Hooks, and in the error of a call whose context ended before the
+// next attempt. When there is a response to return, RoundTrip returns that.
+type StatusError struct {
+	// StatusCode is that of the response.
+	StatusCode int
+
+	retryAfter time.Duration
 }
 
-func (e *statusError) Error() string             { return "retryhttp: status " + e.status }
-func (e *statusError) RetryAfter() time.Duration { return e.after }
+// Error returns the status in words.
+func (e *StatusError) Error() string {
+	return fmt.Sprintf("retryhttp: status %d %s", e.StatusCode, http.StatusText(e.StatusCode))
+}
+
+// RetryAfter returns the delay that the response asked for, or 0.
+func (e *StatusError) RetryAfter() time.Duration { return e.retryAfter }
 
 // retryAfter reads the Retry-After header. It is 0 if there is none, if it is
 // malformed, or if its date has passed.
