@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -208,7 +209,7 @@ func (b *Breaker) Mode() Mode { return b.load().mode() }
 // It panics if m is not a mode.
 func (b *Breaker) SetMode(m Mode) {
 	if m > Shadow {
-		panic("breaker: mode is " + m.String())
+		panic(fmt.Sprintf("breaker: mode is %d, want ≤ %d", m, Shadow))
 	}
 	b.apply(evAuto + event(m))
 }

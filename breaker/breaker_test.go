@@ -438,7 +438,7 @@ func TestBreakerForceOpenRefusesUntilTheModeChanges(t *testing.T) {
 	b.SetMode(breaker.ForceOpen)
 	require.Equal(t, breaker.ForceOpen, b.Mode())
 	require.ErrorIs(t, b.Do(bg, succeed), breaker.ErrOpen)
-	require.Panics(t, func() { b.SetMode(9) })
+	require.PanicsWithValue(t, "breaker: mode is 9, want ≤ 3", func() { b.SetMode(9) })
 }
 
 func TestBreakerForceClosedAdmitsAndCountsNothing(t *testing.T) {

@@ -61,14 +61,3 @@ func doCounted[T any](ctx context.Context, b *Breaker, r *rules, fn func(context
 	b.settle(g, o, err)
 	return v, err
 }
-
-// verdict judges a call that ran to its end in time.
-func verdict[T any](ctx context.Context, r *rules, v T, err error, judge func(context.Context, T, error) Outcome) Outcome {
-	if judge != nil {
-		return judge(ctx, v, err)
-	}
-	if err == nil {
-		return Success
-	}
-	return r.judge(ctx, err)
-}

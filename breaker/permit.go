@@ -2,41 +2,6 @@ package breaker
 
 import "context"
 
-// Outcome is the verdict on a call.
-type Outcome uint8
-
-const (
-	// Success means that the dependency is well.
-	Success Outcome = iota
-	// Failure means that it is not.
-	Failure
-	// Ignored means that the call says nothing about it.
-	Ignored
-)
-
-// String returns "success", "failure" or "ignored".
-func (o Outcome) String() string { return nameOf(o, "success", "failure", "ignored") }
-
-// DefaultClassify returns Success for no error, Ignored for an error after ctx,
-// the caller's, was done, and Failure otherwise. A timeout that the dependency
-// reports while the caller still waits is therefore a failure.
-func DefaultClassify(ctx context.Context, err error) Outcome {
-	switch {
-	case err == nil:
-		return Success
-	case ctx.Err() != nil:
-		return Ignored
-	}
-	return Failure
-}
-
-func (r *rules) judge(ctx context.Context, err error) Outcome {
-	if r.classify == nil || err == nil {
-		return DefaultClassify(ctx, err)
-	}
-	return r.classify(ctx, err)
-}
-
 // Permit is the right to one call. Ending it more than once is harmless: the
 // first end counts. So the panic-safe form is
 //
@@ -47,8 +12,9 @@ func (r *rules) judge(ctx context.Context, err error) Outcome {
 //	defer p.Record(breaker.Failure, nil) // counts if nothing below does
 //
 // A permit that is never ended holds its place as a probe until
-// Config.ProbeTimeout, and none while the breaker is closed. The zero Permit
-// is an ended one. A Permit must not be copied.
+// Config.ProbeTimeout; while the breaker is closed there is no place to hold,
+// but Config.SlowInFlight goes on counting the call. The zero Permit is an
+// ended one. A Permit must not be copied.
 type Permit struct {
 	_     noCopy
 	b     *Breaker // nil once ended

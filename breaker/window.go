@@ -23,6 +23,38 @@ func newWindows(r *rules) *windows {
 	return w
 }
 
+// windowsOf returns what calls of w's generation are recorded in, or nil if
+// that has passed. It looks at the word after the pointer: transitionLocked
+// drops the windows first and moves the word last, so windows of another
+// generation are either seen to be so or belong to nobody any more.
+func (b *Breaker) windowsOf(w word) *windows {
+	if win := b.win.Load(); win != nil && b.load().generation() == w.generation() {
+		return win
+	}
+	return b.makeWindowsOf(w)
+}
+
+// makeWindowsOf is windowsOf for the first use, or the last.
+func (b *Breaker) makeWindowsOf(w word) *windows {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.load().generation() != w.generation() {
+		return nil
+	}
+	return b.windowsLocked()
+}
+
+// windowsLocked returns the windows of the current generation, which it makes
+// if this is their first use.
+func (b *Breaker) windowsLocked() *windows {
+	win := b.win.Load()
+	if win == nil {
+		win = newWindows(b.rules.Load())
+		b.win.Store(win)
+	}
+	return win
+}
+
 // adopt takes over from old the windows whose shape r leaves as it was.
 func (w *windows) adopt(old *windows) {
 	if w.count != nil && old.count != nil && w.count.size == old.count.size {
