@@ -13,7 +13,7 @@ import (
 )
 
 // shared is used in several bubbles, which must not meet in it.
-var shared = hedge.MustNew(hedge.Config{Delay: time.Second})
+var shared = hedge.MustNew(hedge.Config{Delay: time.Second, Ratio: 1})
 
 func TestSynctestSafe(t *testing.T) {
 	for range 2 {
