@@ -82,6 +82,47 @@ func TestBulkheadSurvivesACancellationStorm(t *testing.T) {
 	require.False(t, ok, "and no slot twice")
 }
 
+// Waiters that arrived one after another are served in that order, whoever of
+// them is cancelled meanwhile.
+func TestBulkheadServesThoseThatAreNotCancelledInOrder(t *testing.T) {
+	const waiters = 24
+	for round := range 50 {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+		holder, _ := b.TryAcquire()
+		var order []int // written by whoever has the slot
+		var wg sync.WaitGroup
+		var cancels [waiters]context.CancelFunc
+		for i := range waiters {
+			ctx, cancel := context.WithCancel(context.Background())
+			cancels[i] = cancel
+			wg.Go(func() {
+				p, err := b.Acquire(ctx)
+				if err == nil {
+					order = append(order, i)
+					p.Release()
+				}
+			})
+			for b.Stats().Waiting <= i {
+				runtime.Gosched()
+			}
+		}
+		wg.Go(func() {
+			for _, i := range rand.New(rand.NewPCG(uint64(round), 1)).Perm(waiters)[:waiters/2] {
+				cancels[i]()
+				runtime.Gosched()
+			}
+		})
+		holder.Release()
+		wg.Wait()
+		for _, cancel := range cancels {
+			cancel()
+		}
+		require.IsIncreasing(t, order)
+		require.GreaterOrEqual(t, len(order), waiters/2)
+		requireIdle(t, b)
+	}
+}
+
 // Callers that queue while slots come back on the fast path, with nobody else
 // to wake them later: a wake-up lost in between would hang.
 func TestBulkheadLosesNoWakeUp(t *testing.T) {

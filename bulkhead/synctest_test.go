@@ -13,11 +13,15 @@ import (
 	"github.com/bedplate/bedplate/bulkhead"
 )
 
-// shared is used by the tests of two bubbles and outside of any.
-var shared = bulkhead.MustNew(bulkhead.Config{Limit: 1, MaxWait: time.Hour, MaxWaiting: 2})
+// These are used in two bubbles and outside of any.
+var (
+	shared       = bulkhead.MustNew(bulkhead.Config{Limit: 1, MaxWait: time.Hour, MaxWaiting: 2})
+	sharedNoWait = bulkhead.MustNew(bulkhead.Config{Limit: 1, NoWait: true})
+)
 
 // A channel or timer that one bubble left in a package-level bulkhead would
-// kill the process in the next.
+// kill the process in the next, and the clocks of two bubbles have nothing to
+// do with each other.
 func TestSynctestSafe(t *testing.T) {
 	use := func(t *testing.T) {
 		ctx := context.Background()
@@ -36,25 +40,34 @@ func TestSynctestSafe(t *testing.T) {
 		for shared.Stats().Waiting < 2 {
 			<-time.After(time.Millisecond)
 		}
-		_, err := shared.Acquire(ctx) // leaves its mark for the next release
+		_, err := shared.Acquire(ctx)
 		require.ErrorIs(t, err, bulkhead.ErrFull)
 		p.Release()
 		wg.Wait()
 		requireIdle(t, shared)
 	}
-	for range 2 {
+	var held bulkhead.Permit // taken in one bubble, released in the next
+	refused := func() time.Duration {
+		_, err := sharedNoWait.Acquire(context.Background())
+		var full *bulkhead.FullError
+		require.ErrorAs(t, err, &full)
+		return full.RetryAfter()
+	}
+	for range 3 {
 		synctest.Test(t, use)
 		synctest.Test(t, func(t *testing.T) {
-			_, cancel := context.WithTimeout(t.Context(), time.Second)
-			defer cancel()
-			use(t)
-			// A refusal with an empty queue leaves its mark beyond the bubble.
-			p, _ := shared.TryAcquire()
-			_, err := shared.AcquireN(cancelled(), 1)
-			require.ErrorIs(t, err, context.Canceled)
-			p.Release()
+			held.Release()
+			held, _ = sharedNoWait.TryAcquire()
+			refused() // the next release is measured, by the clock of another bubble
+			time.Sleep(time.Minute)
 		})
+		use(t)
 	}
+	held.Release()
+	held, _ = sharedNoWait.TryAcquire()
+	require.Less(t, refused(), time.Hour)
+	held.Release()
+	requireIdle(t, sharedNoWait)
 }
 
 func cancelled() context.Context {
@@ -277,7 +290,7 @@ func TestBulkheadLIFOAfterServesTheNewestUnderOverload(t *testing.T) {
 		time.Sleep(time.Second - 1)
 		holder.release()
 		require.True(t, a.admitted(), "not yet overloaded: the oldest")
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		a.release()
 		require.True(t, z.admitted(), "overloaded: the newest")
 		z.release()
