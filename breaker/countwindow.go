@@ -17,13 +17,11 @@ func newCountWindow(size int) *countWindow {
 	return &countWindow{size: uint64(size), bits: make([]atomic.Uint64, (size+63)/64)}
 }
 
-// succeed records a success. Into a full window without a failure that means
-// nothing: whatever place it took, the window would stay as it is. So healthy
-// calls write nothing here either.
-func (c *countWindow) succeed() {
-	if c.failures.Load() != 0 || c.head.Load() < c.size {
-		c.add(false)
-	}
+// healthy reports whether a success would change nothing: into a full window
+// without a failure it may take any place, and the window stays as it is. So it
+// need not be added, and healthy calls write nothing here either.
+func (c *countWindow) healthy() bool {
+	return c.failures.Load() == 0 && c.head.Load() >= c.size
 }
 
 // add records one result and returns the counts with it.

@@ -10,8 +10,8 @@ func (b *Breaker) succeed(w word) {
 	if win == nil {
 		return
 	}
-	if win.count != nil {
-		win.count.succeed()
+	if win.count != nil && !win.count.healthy() {
+		win.count.add(false)
 	}
 	if win.time != nil {
 		win.time.succeed(b)
