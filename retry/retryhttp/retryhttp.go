@@ -194,6 +194,9 @@ func (t *Transport) attempt(ctx context.Context, req *http.Request) (*http.Respo
 		cancel(nil)
 		return nil, err
 	}
+	if resp.Body == nil { // http.Client forgives this in a RoundTripper
+		resp.Body = http.NoBody
+	}
 	resp.Body = hold(resp.Body, cancel)
 	return resp, nil
 }

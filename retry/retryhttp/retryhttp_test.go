@@ -112,6 +112,40 @@ func TestTenRetriedCallsUseOneConnection(t *testing.T) {
 	require.EqualValues(t, 1, s.conns.Load())
 }
 
+func TestRetriesOverHTTP2UseOneConnection(t *testing.T) {
+	var conns atomic.Int32
+	s := httptest.NewUnstartedServer(failFirst(3, http.StatusServiceUnavailable))
+	s.EnableHTTP2 = true
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			conns.Add(1)
+		}
+	}
+	s.StartTLS()
+	defer s.Close()
+	c := client(t, retryhttp.Config{Base: s.Client().Transport, Retry: retry.Config{AttemptTimeout: time.Minute}})
+	req, err := http.NewRequest("PUT", s.URL, strings.NewReader("payload"))
+	require.NoError(t, err)
+	resp, err := c.Do(req)
+	require.NoError(t, err)
+	require.Equal(t, 2, resp.ProtoMajor)
+	require.Equal(t, "ok payload", read(t, resp))
+	require.EqualValues(t, 1, conns.Load())
+}
+
+func TestResponseWithoutBodyIsForgiven(t *testing.T) {
+	calls := 0
+	resp, err := client(t, retryhttp.Config{Base: roundTrip(func(*http.Request) (*http.Response, error) {
+		if calls++; calls == 1 {
+			return &http.Response{StatusCode: 503}, nil
+		}
+		return &http.Response{StatusCode: 204}, nil
+	})}).Get("http://example.com")
+	require.NoError(t, err)
+	require.Equal(t, 204, resp.StatusCode)
+	require.Empty(t, read(t, resp))
+}
+
 func TestOtherStatusesAreAnswers(t *testing.T) {
 	for _, status := range []int{200, 204, 400, 404, 409, 500, 501} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) })
