@@ -31,9 +31,9 @@
 //
 // MaxAttempts counts attempts, not retries: 4 is one call and three retries.
 //
-// No delay exceeds MaxDelay, whatever jitter draws, and delays still differ
-// when they have reached it, so clients that failed together do not return
-// together. Arithmetic saturates.
+// No computed delay exceeds MaxDelay, whatever jitter draws, and delays still
+// differ when they have reached it, so clients that failed together do not
+// return together. Arithmetic saturates.
 //
 // A delay that cannot end before the context's deadline, or within MaxElapsed,
 // is not begun: the call returns at once, while its caller can still do
