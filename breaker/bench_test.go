@@ -77,6 +77,16 @@ func BenchmarkRefuse(b *testing.B) {
 	}
 }
 
+func BenchmarkGroupGet(b *testing.B) {
+	g := breaker.MustNewGroup[int](breaker.GroupConfig{})
+	i := 0
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = g.Get(i & 1023)
+		i++
+	}
+}
+
 func BenchmarkFailure(b *testing.B) {
 	br := breaker.MustNew(breaker.Config{ConsecutiveFailures: 2})
 	b.ReportAllocs()

