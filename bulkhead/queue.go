@@ -108,9 +108,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 			}
 		}
 		b.busySince = now
-		if !b.watching {
-			b.turns.begin(now)
-		}
+		b.turns.begin(now)
 	}
 	w.since = now
 	b.queue.push(w)

@@ -143,6 +143,27 @@ func TestBulkheadLosesNoWakeUp(t *testing.T) {
 	}
 }
 
+// Two callers that meet at one slot as often as can be: each release comes just
+// before, while, or just after the other decides to wait.
+func TestBulkheadLosesNoWakeUpBetweenTwo(t *testing.T) {
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() {
+			for range 200_000 {
+				p, err := b.Acquire(context.Background())
+				if err != nil {
+					t.Errorf("Acquire: %v", err)
+					return
+				}
+				p.Release()
+			}
+		})
+	}
+	wg.Wait()
+	requireIdle(t, b)
+}
+
 // Close and Drain in the middle of everything leave nobody waiting.
 func TestBulkheadClosesInTheMiddleOfEverything(t *testing.T) {
 	for i := range 200 {

@@ -70,6 +70,19 @@ func TestSynctestSafe(t *testing.T) {
 	requireIdle(t, sharedNoWait)
 }
 
+// A Drain that gave up leaves nothing behind that a release elsewhere touches.
+func TestSynctestSafeAfterADrainThatGaveUp(t *testing.T) {
+	b := bulkhead.MustNew(bulkhead.Config{})
+	p, _ := b.TryAcquire()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.ErrorIs(t, b.Drain(ctx), context.DeadlineExceeded)
+	})
+	p.Release()
+	requireIdle(t, b)
+}
+
 func cancelled() context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -323,6 +336,22 @@ func TestBulkheadLIFOAfterRefusesTheOldestWhenTheQueueIsFull(t *testing.T) {
 	})
 }
 
+// The newest is next, however many wait: it has time enough.
+func TestBulkheadLIFOAfterAdmitsAHurriedCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, LIFOAfter: 2 * time.Second})
+		stop := busy(b, 6, time.Second)
+		time.Sleep(10*time.Second + time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		p, err := b.Acquire(ctx)
+		require.NoError(t, err)
+		p.Release()
+		stop()
+		requireIdle(t, b)
+	})
+}
+
 // Turning the queue around puts another waiter at its head, which may fit.
 func TestBulkheadLIFOAfterGrantsANewestThatFits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -420,18 +449,40 @@ func TestHooksTellWhatHappensInOrder(t *testing.T) {
 	})
 }
 
+func TestHooksAreToldEachWaitHoweverShort(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var waits []time.Duration
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Hooks: bulkhead.Hooks{
+			OnAcquired: func(e bulkhead.Acquired) { waits = append(waits, e.Wait) },
+		}})
+		for range 3 {
+			holder, w := call(b, 1), (*caller)(nil)
+			w = call(b, 1)
+			time.Sleep(50 * time.Microsecond)
+			holder.release()
+			w.release()
+		}
+		const short = 50 * time.Microsecond
+		require.Equal(t, []time.Duration{0, short, 0, short, 0, short}, waits)
+	})
+}
+
 func TestHooksMayCallTheBulkhead(t *testing.T) {
 	var b *bulkhead.Bulkhead
 	var limits []int
+	telling := false
 	b = bulkhead.MustNew(bulkhead.Config{Limit: 1, NoWait: true, Hooks: bulkhead.Hooks{
 		OnAcquired: func(bulkhead.Acquired) { b.Stats() },
 		OnReleased: func(bulkhead.Released) { b.Stats() },
 		OnRefused:  func(bulkhead.Refused) { b.Stats() },
 		OnLimit: func(e bulkhead.LimitChange) {
+			require.False(t, telling, "one at a time")
+			telling = true
 			limits = append(limits, e.To)
 			if e.To < 4 {
 				_ = b.Resize(e.To + 1)
 			}
+			telling = false
 		},
 	}})
 	p, err := b.Acquire(t.Context())
