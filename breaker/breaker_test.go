@@ -596,3 +596,22 @@ func TestIdleBreakersFitInFourHundredBytesEach(t *testing.T) {
 	t.Logf("%.0f bytes for each idle breaker", bytes)
 	require.LessOrEqual(t, bytes, 400.0)
 }
+
+func TestBreakerDetachedCallsThatEndInTimeAlwaysReturnTheirResult(t *testing.T) {
+	b := breaker.MustNew(breaker.Config{CallTimeout: time.Hour, Detach: true, CountWindow: 10, CountFailures: 10})
+	var wg sync.WaitGroup
+	var wrong atomic.Int64
+	for range 4 {
+		wg.Go(func() {
+			for i := range 5000 {
+				v, err := breaker.DoValue(bg, b, func(context.Context) (int, error) { return i + 1, nil })
+				if v != i+1 || err != nil {
+					wrong.Add(1)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	require.Zero(t, wrong.Load())
+	require.Equal(t, 10, b.Stats().CountCalls)
+}

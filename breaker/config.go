@@ -124,7 +124,7 @@ type rules struct {
 	limits                                limits
 	detach, noJitter                      bool
 	windowed                              bool // whether closed calls must be recorded
-	quick                                 bool // whether calls need neither clock, record nor timer
+	quick                                 bool // whether they need neither the clock as they begin nor a timer
 }
 
 // timed reports whether there is a rule over a time window.

@@ -56,8 +56,8 @@ func doDetached[T any](ctx, callCtx context.Context, cancel context.CancelFunc, 
 	var parted atomic.Bool
 	go func() {
 		res := result{outcome: Failure, exited: true}
+		defer cancel() // last: the waiter must not take it for the caller's
 		defer func() {
-			cancel()
 			if g.flight != nil {
 				g.flight.leave(g.start)
 			}
