@@ -174,7 +174,7 @@ func (b *Breaker) Allow() (Permit, error) {
 	if w.clean() && r.slowCall == 0 {
 		return Permit{b: b, grant: grant{word: w}}, nil
 	}
-	g, err := b.admitSlowly(r)
+	g, err := b.admit(r)
 	if err != nil {
 		return Permit{}, err
 	}

@@ -1,8 +1,11 @@
 package breaker_test
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -208,6 +211,9 @@ var modelConfigs = []breaker.Config{
 		MinCalls: 6, Window: 80 * time.Second, SlowCall: 8 * time.Second, SlowInFlight: 3, Probes: 2, SuccessThreshold: 2},
 }
 
+// modelErrors are judged by their place.
+var modelErrors = [...]error{nil, errors.New("failed"), errors.New("ignored")}
+
 // runModel reads ops as operations, applies each to a breaker and to the
 // model, and compares what can be seen.
 func runModel(t *testing.T, ops []byte) {
@@ -218,6 +224,9 @@ func runModel(t *testing.T, ops []byte) {
 		cfg := modelConfigs[int(ops[0])%len(modelConfigs)]
 		cfg.OpenFor, cfg.ProbeTimeout, cfg.NoJitter = 30*time.Second, 20*time.Second, true
 		cfg.Probes, cfg.SuccessThreshold = max(cfg.Probes, 1), max(cfg.SuccessThreshold, 1)
+		cfg.Classify = func(_ context.Context, err error) breaker.Outcome {
+			return breaker.Outcome(slices.Index(modelErrors[:], err))
+		}
 		var events []string
 		cfg.Hooks.OnStateChange = func(c breaker.StateChange) {
 			events = append(events, fmt.Sprintf("%v→%v: %v", c.From, c.To, c.Rule))
@@ -248,7 +257,20 @@ func runModel(t *testing.T, ops []byte) {
 				permits[id].Record(o, nil)
 				permits[id].Record(breaker.Failure, nil) // must be harmless
 				m.end(id, o)
-			case 11, 12, 13:
+			case 11:
+				o := breaker.Outcome(arg % 3)
+				admitted := m.allow(i)
+				do := func(context.Context) error { return modelErrors[o] }
+				if arg < 8 {
+					require.Equal(t, admitted, !errors.Is(b.Do(bg, do), breaker.ErrOpen), "op %d: Do", i)
+				} else {
+					_, err := breaker.DoValue(bg, b, func(ctx context.Context) (int, error) { return i, do(ctx) })
+					require.Equal(t, admitted, !errors.Is(err, breaker.ErrOpen), "op %d: DoValue", i)
+				}
+				if admitted {
+					m.end(i, o)
+				}
+			case 12, 13:
 				time.Sleep(time.Duration(arg) * time.Second)
 				m.now = int64(time.Since(begin))
 			case 14:
