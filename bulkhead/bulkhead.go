@@ -78,13 +78,12 @@ type Bulkhead struct {
 	// written with mu held.
 	slots atomic.Int64
 
-	mu        sync.Mutex // guards all down to changes; never held over a wait or a user's function
-	queue     queue
-	limit     int
-	closed    bool
-	watching  bool  // somebody was refused, the next release is to be measured
-	telling   bool  // a goroutine is delivering changes
-	unclocked uint8 // how many more waiters to queue without reading the clock
+	mu       sync.Mutex // guards all down to changes; never held over a wait or a user's function
+	queue    queue
+	limit    int
+	closed   bool
+	watching bool // somebody was refused, the next release is to be measured
+	telling  bool // a goroutine is delivering changes
 
 	// Lines that are touched when something is measured.
 	busySince time.Duration // since when the queue has not been empty; kept if LIFOAfter is set

@@ -22,7 +22,7 @@ const (
 // bulkhead, so the estimate forgets at the pace at which things happen.
 // All fields are guarded by Bulkhead.mu.
 type turns struct {
-	last     time.Duration // the observation before, or the beginning of the wait, or unknown
+	last     time.Duration // the observation before, or the beginning of the wait
 	released int           // slots released since last
 	time     float64       // nanoseconds
 	units    float64       // slots released in that time
@@ -35,7 +35,7 @@ func (t *turns) begin(now time.Duration) { t.last, t.released = now, 0 }
 // observe ends a measurement, and starts the next.
 func (t *turns) observe(now time.Duration, limit int) {
 	passed, released := now-t.last, t.released
-	if t.last == unknown || passed < 0 || passed > longestTurn {
+	if passed < 0 || passed > longestTurn {
 		t.begin(now)
 		return
 	}
@@ -64,7 +64,7 @@ func (t *turns) expected(units int64, now time.Duration, underway bool) time.Dur
 		return 0
 	}
 	each := t.time / t.units
-	if passed := now - t.last; underway && t.last != unknown && passed > 0 && passed <= longestTurn {
+	if passed := now - t.last; underway && passed > 0 && passed <= longestTurn {
 		each = max(each, (t.time+float64(passed))/(t.units+float64(t.released+1)))
 	}
 	return time.Duration(min(each*float64(units), float64(24*time.Hour)))

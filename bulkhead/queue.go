@@ -2,19 +2,7 @@ package bulkhead
 
 import (
 	"context"
-	"math"
 	"time"
-)
-
-const (
-	// unknown is a time that was not read from the clock.
-	unknown time.Duration = math.MinInt64
-
-	// fewClocked is how many waiters in a row are not measured after one
-	// whose wait fell into the first bucket of the histogram. Where a turn
-	// takes less than a microsecond, two readings of the clock for each are a
-	// good part of it.
-	fewClocked = 31
 )
 
 // A waiter is a caller that waits for n slots. It is in the queue until it is
@@ -24,7 +12,7 @@ type waiter struct {
 	queued     bool // guarded by Bulkhead.mu, as are prev and next
 	prev, next *waiter
 	ready      chan struct{} // closed when it is granted or refused
-	since      time.Duration // when it began to wait, or unknown
+	since      time.Duration // when it began to wait
 	wait       time.Duration // how long it waited; written before ready is closed
 	err        error         // why it was refused, nil if granted; as wait
 }
@@ -74,6 +62,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 		// because everybody who waits or releases has to pass through the lock.
 		w = &waiter{n: int32(n), ready: make(chan struct{})}
 	}
+	now := b.now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.closed {
@@ -84,12 +73,6 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 	}
 	if b.takeLocked(n) {
 		return nil, nil
-	}
-	now := unknown
-	if b.unclocked == 0 || b.observed || left >= 0 || b.cfg.LIFOAfter > 0 || b.queue.len >= b.cfg.MaxWaiting {
-		now = b.now()
-	} else {
-		b.unclocked--
 	}
 	if why := b.refusalLocked(n, now, left); why != 0 {
 		return nil, b.fullLocked(why, n, now)
@@ -188,11 +171,8 @@ func (b *Bulkhead) dropLocked(w *waiter, err error) {
 // With a waiter in the queue nobody else can take slots, so what is free stays
 // free until it is given, and the number in use never passes the limit. It
 // does not go past a waiter that does not fit, or light callers would starve
-// heavy ones. It reads the clock if now is unknown and needed.
+// heavy ones.
 func (b *Bulkhead) giveLocked(now time.Duration) {
-	if b.cfg.LIFOAfter > 0 && now == unknown {
-		now = b.now()
-	}
 	for b.queue.len > 0 {
 		w := b.queue.first
 		if b.overloadedLocked(now) {
@@ -207,20 +187,9 @@ func (b *Bulkhead) giveLocked(now time.Duration) {
 			change += reason
 		}
 		b.slots.Add(change)
-		c := b.countsLocked()
-		c.granted++
-		if w.since != unknown {
-			if now == unknown {
-				now = b.now()
-			}
-			b.turns.observe(now, b.limit)
-			w.wait = max(now-w.since, 0)
-			c.waited(w.wait)
-			b.unclocked = 0
-			if w.wait <= firstBound {
-				b.unclocked = fewClocked
-			}
-		}
+		b.turns.observe(now, b.limit)
+		w.wait = max(now-w.since, 0)
+		b.countsLocked().waited(w.wait)
 		close(w.ready)
 	}
 }
@@ -230,14 +199,15 @@ func (b *Bulkhead) giveLocked(now time.Duration) {
 func (b *Bulkhead) releaseSlow(n int) {
 	b.mu.Lock()
 	b.turns.released += n
-	now := unknown
-	if b.watching {
-		now = b.now()
-		b.turns.observe(now, b.limit)
-		b.watching = false
-		b.slots.Add(reason)
+	if b.watching || b.queue.len > 0 {
+		now := b.now()
+		if b.watching {
+			b.turns.observe(now, b.limit)
+			b.watching = false
+			b.slots.Add(reason)
+		}
+		b.giveLocked(now)
 	}
-	b.giveLocked(now)
 	b.tellIdleLocked()
 	b.mu.Unlock()
 }

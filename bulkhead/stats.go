@@ -26,8 +26,7 @@ type Stats struct {
 
 	// Waits is the histogram of the waits of those in Waited: Waits[i] counts
 	// waits of at most WaitBound(i) that are above WaitBound(i-1). WaitTotal
-	// is their sum. While waits fall into the first bucket, only about one
-	// in 32 is measured, and the others are in neither.
+	// is their sum.
 	WaitTotal time.Duration       `json:"wait_total_ns"`
 	Waits     [WaitBuckets]uint64 `json:"waits"`
 }
@@ -86,8 +85,9 @@ func (b *Bulkhead) countsLocked() *counts {
 	return b.counts
 }
 
-// waited takes note of a measured wait that ended with slots.
+// waited takes note of a wait that ended with slots.
 func (c *counts) waited(d time.Duration) {
+	c.granted++
 	c.total += d
 	// The bits of the bounds below d, less a nanosecond since bounds belong
 	// to their bucket.
