@@ -85,16 +85,20 @@ func MustNewGroup[K comparable](cfg GroupConfig) *Group[K] {
 // Get returns the breaker of key, and makes it if there is none. Ask again for
 // each call rather than keeping it: a breaker that the group forgot goes on
 // working, but apart from the one that took its place.
+//
+// A key that does not equal itself, as NaN does not, cannot be found again: Get
+// makes it a breaker that the group does not keep. A key that holds something
+// incomparable panics, as it does in a map.
 func (g *Group[K]) Get(key K) *Breaker {
+	if again := key; key != again {
+		return newBreaker(g.nameOf(key), g.mode, g.currentRules())
+	}
 	now := int64(time.Since(g.base))
 	g.mu.Lock()
 	e := g.byKey[key]
 	if e == nil {
 		g.mu.Unlock()
-		name := fmt.Sprint(key) // may be a method of the user's
-		if g.name != "" {
-			name = g.name + "/" + name
-		}
+		name := g.nameOf(key) // may run a method of the user's
 		g.mu.Lock()
 		if e = g.byKey[key]; e == nil {
 			e = g.addLocked(key, name)
@@ -106,6 +110,20 @@ func (g *Group[K]) Get(key K) *Breaker {
 	g.sweepLocked(now)
 	g.mu.Unlock()
 	return m.b
+}
+
+// nameOf is the name of the breaker of key.
+func (g *Group[K]) nameOf(key K) string {
+	if g.name == "" {
+		return fmt.Sprint(key)
+	}
+	return g.name + "/" + fmt.Sprint(key)
+}
+
+func (g *Group[K]) currentRules() *rules {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.rules
 }
 
 func (g *Group[K]) addLocked(key K, name string) *list.Element {

@@ -2,6 +2,7 @@ package breaker_test
 
 import (
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -142,4 +143,22 @@ func TestGroupGivesConcurrentCallersTheSameBreaker(t *testing.T) {
 		require.Same(t, got[0], b)
 	}
 	require.LessOrEqual(t, g.Stats().Breakers, 50)
+}
+
+func TestGroupKeepsNoBreakerForAKeyThatDiffersFromItself(t *testing.T) {
+	g := breaker.MustNewGroup[float64](breaker.GroupConfig{MaxBreakers: 2, Breaker: breaker.Config{Name: "g"}})
+	for range 10 {
+		require.Equal(t, "g/NaN", g.Get(math.NaN()).Name())
+	}
+	require.Equal(t, breaker.GroupStats{}, g.Stats())
+	for key := range 10 {
+		g.Get(float64(key))
+	}
+	require.Equal(t, 2, g.Stats().Breakers)
+}
+
+func TestGroupIsUsableAfterAKeyThatCannotBeCompared(t *testing.T) {
+	g := breaker.MustNewGroup[any](breaker.GroupConfig{})
+	require.Panics(t, func() { g.Get([]int{1}) })
+	require.Same(t, g.Get("a"), g.Get("a"), "no lock is left behind")
 }
