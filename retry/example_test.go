@@ -232,5 +232,5 @@ func ExampleRetrier_Stats() {
 	r := retry.MustNew(retry.Config{BaseDelay: time.Millisecond})
 	_, _ = retry.DoValue(context.Background(), r, flaky(2))
 	fmt.Printf("%+v\n", r.Stats())
-	// Output: {Retries:2 Recovered:1 GaveUp:0 OverBudget:0 Suppressed:0}
+	// Output: {Name: Retries:2 Recovered:1 GaveUp:0 OverBudget:0 Suppressed:0}
 }

@@ -404,7 +404,7 @@ func TestStatsCountWhatRetriesDid(t *testing.T) {
 	require.Zero(t, quick.Stats(), "without delay, counting would cost more than the retry")
 	data, err := json.Marshal(r.Stats())
 	require.NoError(t, err)
-	require.JSONEq(t, `{"retries":3,"recovered":1,"gave_up":1,"over_budget":0,"suppressed":0}`, string(data))
+	require.JSONEq(t, `{"name":"","retries":3,"recovered":1,"gave_up":1,"over_budget":0,"suppressed":0}`, string(data))
 }
 
 func TestRetriesAllocateNothingWithoutDelay(t *testing.T) {

@@ -7,6 +7,8 @@ import "sync/atomic"
 // attempt that succeeds is not counted, because counting would cost it more
 // than all else that Do does; nor is a retry under Config.NoDelay.
 type Stats struct {
+	// Name is Config.Name.
+	Name string `json:"name"`
 	// Retries that were decided, after which an attempt followed unless the
 	// context ended first.
 	Retries uint64 `json:"retries"`
@@ -30,6 +32,7 @@ type counters struct {
 // Stats returns the counters.
 func (r *Retrier) Stats() Stats {
 	return Stats{
+		Name:       r.cfg.Name,
 		Retries:    r.counts.retries.Load(),
 		Recovered:  r.counts.recovered.Load(),
 		GaveUp:     r.counts.gaveUp.Load(),

@@ -75,7 +75,7 @@ func ExampleHedger_Stats() {
 	h := hedge.MustNew(hedge.Config{Delay: 10 * time.Millisecond})
 	_, _ = hedge.DoValue(context.Background(), h, replicas())
 	fmt.Printf("%+v\n", h.Stats())
-	// Output: {Calls:1 Hedges:1 Wins:1 OverBudget:0 Discarded:0 Abandoned:0 Delay:10ms}
+	// Output: {Name: Calls:1 Hedges:1 Wins:1 OverBudget:0 Discarded:0 Abandoned:0 Delay:10ms}
 }
 
 // conn is something that must be closed.

@@ -416,7 +416,7 @@ func TestWrapKeepsTheSignature(t *testing.T) {
 func TestStatsMarshalInSnakeCase(t *testing.T) {
 	data, err := json.Marshal(hedge.Stats{})
 	require.NoError(t, err)
-	require.JSONEq(t, `{"calls":0,"hedges":0,"wins":0,"over_budget":0,"discarded":0,"abandoned":0,"delay":0}`, string(data))
+	require.JSONEq(t, `{"name":"","calls":0,"hedges":0,"wins":0,"over_budget":0,"discarded":0,"abandoned":0,"delay_ns":0}`, string(data))
 }
 
 func TestUsualCallAllocatesLittle(t *testing.T) {

@@ -150,7 +150,8 @@ func TestModelAgreesOnRandomScenarios(t *testing.T) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	t.Logf("seed %d", seed)
 	winners := make(map[int]bool)
-	for range 3000 {
+	// Until each attempt has won once, and none: the last one seldom does.
+	for n := 0; n < 3000 || len(winners) < 6 && n < 100_000; n++ {
 		data := make([]byte, 10)
 		for i := range data {
 			data[i] = byte(rng.Uint32())

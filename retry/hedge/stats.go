@@ -5,6 +5,8 @@ import "time"
 // Stats are the counters and gauges of a [Hedger]. Each is exact, but they are
 // read one after the other: together they are not a snapshot of one moment.
 type Stats struct {
+	// Name is Config.Name.
+	Name string `json:"name"`
 	// Calls made.
 	Calls uint64 `json:"calls"`
 	// Hedges are the extra attempts made.
@@ -20,12 +22,13 @@ type Stats struct {
 	Abandoned int `json:"abandoned"`
 	// Delay is the present delay before an extra attempt, in nanoseconds; 0
 	// while there is none because too few calls were measured.
-	Delay time.Duration `json:"delay"`
+	Delay time.Duration `json:"delay_ns"`
 }
 
 // Stats returns the counters and gauges.
 func (h *Hedger) Stats() Stats {
 	return Stats{
+		Name:       h.cfg.Name,
 		Calls:      h.calls.Load(),
 		Hedges:     h.hedges.Load(),
 		Wins:       h.wins.Load(),

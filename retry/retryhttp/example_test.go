@@ -71,7 +71,7 @@ func ExampleMustNew() {
 	fmt.Printf("%+v\n", transport.Stats())
 	// Output:
 	// 200 OK
-	// {Retries:2 Recovered:1 GaveUp:0 OverBudget:0 Suppressed:0}
+	// {Name: Retries:2 Recovered:1 GaveUp:0 OverBudget:0 Suppressed:0}
 }
 
 func ExampleStatusError() {
