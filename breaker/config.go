@@ -228,10 +228,10 @@ func or[T comparable](v, otherwise T) T {
 	return v
 }
 
-// bound returns max in the type of the field it bounds.
-func bound(max float64, field any) any {
+// bound returns most in the type of the field it bounds.
+func bound(most float64, field any) any {
 	if _, isTime := field.(time.Duration); isTime {
-		return time.Duration(max)
+		return time.Duration(most)
 	}
-	return int(max)
+	return int(most)
 }

@@ -45,8 +45,7 @@ func ExampleTimeoutError_Timeout() {
 	b := breaker.MustNew(breaker.Config{Name: "orders", CallTimeout: time.Millisecond})
 	_ = b.Do(context.Background(), func(ctx context.Context) error {
 		<-ctx.Done()
-		var timeout *breaker.TimeoutError
-		if errors.As(context.Cause(ctx), &timeout) {
+		if timeout, ok := errors.AsType[*breaker.TimeoutError](context.Cause(ctx)); ok {
 			fmt.Println(timeout, timeout.Timeout())
 		}
 		return ctx.Err()
@@ -69,8 +68,7 @@ func Example() {
 	})
 	for range 4 {
 		_, err := breaker.DoValue(context.Background(), b, down)
-		var refusal *breaker.OpenError
-		if errors.As(err, &refusal) {
+		if refusal, ok := errors.AsType[*breaker.OpenError](err); ok {
 			fmt.Println("from the cache; retry after", refusal.RetryAfter().Round(10*time.Second))
 			continue
 		}

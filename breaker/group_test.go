@@ -1,8 +1,8 @@
 package breaker_test
 
 import (
-	"fmt"
 	"math"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,7 +133,7 @@ func TestGroupGivesConcurrentCallersTheSameBreaker(t *testing.T) {
 		wg.Go(func() {
 			got[i] = g.Get("same")
 			for j := range 500 {
-				g.Get(fmt.Sprint(j % 70))
+				g.Get(strconv.Itoa(j % 70))
 				g.Get("same")
 			}
 		})

@@ -137,7 +137,7 @@ func explore(t *testing.T, l limits) {
 			require.Equal(t, want, next.naive(), "%+v after event %d", w.naive(), e)
 			require.Equal(t, wantRule, rule, "%+v after event %d", w.naive(), e)
 			require.Equal(t, rule != 0, next.generation() != w.generation(), "a rule moves the generation, and nothing else does")
-			require.LessOrEqual(t, int(next.naive().probes), int(l.probes))
+			require.LessOrEqual(t, next.naive().probes, int(l.probes))
 			if next &= sameGeneration; !seen[next] {
 				seen[next] = true
 				queue = append(queue, next)

@@ -84,8 +84,8 @@ func (e *Error) Errors() []error {
 // the newest to the oldest.
 func (e *Error) Unwrap() []error {
 	all := make([]error, 0, len(e.errs)+1)
-	for i := len(e.errs) - 1; i >= 0; i-- {
-		all = append(all, e.errs[i])
+	for _, err := range slices.Backward(e.errs) {
+		all = append(all, err)
 	}
 	if e.Reason != nil {
 		all = slices.Insert(all, min(1, len(all)), e.Reason)

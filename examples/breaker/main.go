@@ -97,8 +97,7 @@ func run(w io.Writer) {
 
 // wait sleeps for as long as a refusal says.
 func wait(b *breaker.Breaker) {
-	var refusal *breaker.OpenError
-	if errors.As(b.Do(context.Background(), func(context.Context) error { return nil }), &refusal) {
+	if refusal, ok := errors.AsType[*breaker.OpenError](b.Do(context.Background(), func(context.Context) error { return nil })); ok {
 		time.Sleep(refusal.RetryAfter())
 	}
 }

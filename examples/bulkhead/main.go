@@ -68,8 +68,7 @@ func run(w io.Writer) {
 	hurried, cancel := context.WithTimeout(ctx, 5*time.Millisecond)
 	defer cancel()
 	err = reports.Do(hurried, report)
-	var full *bulkhead.FullError
-	if errors.As(err, &full) {
+	if full, ok := errors.AsType[*bulkhead.FullError](err); ok {
 		fmt.Fprintf(w, "   %s; worth coming again: %v\n", full.Reason, full.RetryAfter() > 0)
 	} else {
 		fmt.Fprintf(w, "   %v\n", err) // on a machine so slow that nothing was learned

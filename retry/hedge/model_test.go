@@ -102,7 +102,7 @@ func (s scenario) observe(t *testing.T) (got result) {
 	got.started = int(started.Load())
 	stats := h.Stats()
 	require.EqualValues(t, got.started-1, stats.Hedges)
-	require.EqualValues(t, winner > 1, stats.Wins == 1)
+	require.Equal(t, winner > 1, stats.Wins == 1)
 	require.Zero(t, stats.Abandoned)
 	if winner > 0 {
 		successes.Add(-1)

@@ -138,7 +138,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		try, err := again(req, a)
 		if err == nil {
 			sent = true
-			resp, err = t.attempt(a.Context(), try)
+			resp, err = t.attempt(a.Context(), try) //nolint:bodyclose // the caller closes the one returned, discard the others
 		}
 		if err == nil && t.failed(resp) {
 			err = &StatusError{resp.StatusCode, retryAfter(resp)}
