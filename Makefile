@@ -9,7 +9,7 @@ ACTIONLINT    := github.com/rhysd/actionlint/cmd/actionlint@v1.7.12
 BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d4da
 
 # Every module of the repository, the core first.
-MODULES := $(shell find . -name go.mod -not -path './dist/*' -not -path '*/testdata/*' | sort | xargs -n1 dirname)
+MODULES := $(sort $(dir $(shell find . -name go.mod -not -path './dist/*' -not -path '*/testdata/*')))
 
 PKG       ?=
 FUZZTIME  ?= 20s

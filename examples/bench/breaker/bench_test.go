@@ -5,6 +5,7 @@ package breakerbench
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -154,7 +155,7 @@ var timed = []row{
 }
 
 func floored(rows []row) []row {
-	return append(rows[:len(rows):len(rows)], row{"floor-call", floorCall})
+	return append(slices.Clip(rows), row{"floor-call", floorCall})
 }
 
 func succeed(context.Context) error { return nil }

@@ -101,8 +101,7 @@ var peers = []struct {
 func one(context.Context) (int, error) { return 1, nil }
 
 func BenchmarkChain(b *testing.B) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := b.Context()
 	for _, p := range peers {
 		b.Run("peer="+p.name, func(b *testing.B) {
 			call := p.make()
@@ -117,8 +116,7 @@ func BenchmarkChain(b *testing.B) {
 }
 
 func BenchmarkChainParallel(b *testing.B) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := b.Context()
 	for _, p := range peers {
 		b.Run("peer="+p.name, func(b *testing.B) {
 			call := p.make()
