@@ -71,8 +71,9 @@ func checkNew(newPath, oldPath string) error {
 	return nil
 }
 
-// rewrite replaces the path in every tracked text file and formats the Go files
-// anew, because the order of their imports may change with the name.
+// rewrite replaces the path in every tracked text file, and formats Go files and
+// go.mod files anew, because the order of what they list may change with the
+// name.
 func rewrite(root, oldPath, newPath string) (int, error) {
 	list, err := exec.Command("git", "-C", root, "ls-files", "-z").Output()
 	if err != nil {
@@ -104,12 +105,27 @@ func rewriteFile(file, oldPath, newPath string) (bool, error) {
 	if bytes.Equal(before, after) {
 		return false, nil
 	}
-	if strings.HasSuffix(file, ".go") {
-		if after, err = format.Source(after); err != nil {
-			return false, fmt.Errorf("%s: %w", file, err)
-		}
+	switch {
+	case strings.HasSuffix(file, ".go"):
+		after, err = format.Source(after)
+	case filepath.Base(file) == "go.mod":
+		after, err = sortRequirements(after)
+	}
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", file, err)
 	}
 	return true, os.WriteFile(file, after, info.Mode().Perm())
+}
+
+// sortRequirements puts the blocks of a go.mod in the order that go mod tidy
+// wants.
+func sortRequirements(data []byte) ([]byte, error) {
+	mod, err := modfile.ParseLax("go.mod", data, nil)
+	if err != nil {
+		return nil, err
+	}
+	mod.SortBlocks()
+	return modfile.Format(mod.Syntax), nil
 }
 
 // replacePath replaces whole occurrences only: the path followed by a letter, a

@@ -43,7 +43,7 @@ func TestRewriteMovesTrackedFilesAndKeepsImportsSorted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write("go.mod", "module zzz.example/a/plate\n")
+	write("go.mod", "module mmm.example/x\n\nrequire (\n\tbbb.example/y v1.0.0\n\tzzz.example/a/plate v1.0.0\n)\n")
 	write("a.go", "package a\n\nimport (\n\t_ \"mmm.example/x\"\n\t_ \"zzz.example/a/plate/b\"\n)\n")
 	write("blob.bin", "\x00zzz.example/a/plate")
 	write("untracked.txt", "zzz.example/a/plate")
@@ -57,7 +57,7 @@ func TestRewriteMovesTrackedFilesAndKeepsImportsSorted(t *testing.T) {
 		t.Fatalf("rewrite changed %d files, error %v; want 2 and none", changed, err)
 	}
 	for name, want := range map[string]string{
-		"go.mod":        "module aaa.example/b/guard\n",
+		"go.mod":        "module mmm.example/x\n\nrequire (\n\taaa.example/b/guard v1.0.0\n\tbbb.example/y v1.0.0\n)\n",
 		"a.go":          "package a\n\nimport (\n\t_ \"aaa.example/b/guard/b\"\n\t_ \"mmm.example/x\"\n)\n",
 		"blob.bin":      "\x00zzz.example/a/plate",
 		"untracked.txt": "zzz.example/a/plate",
