@@ -29,29 +29,23 @@ const (
 	limit    = 64
 )
 
-// A chain runs fn behind the three guards.
-type chain func(ctx context.Context, fn func(context.Context) (int, error)) (int, error)
+// A work is what is guarded, and what it looks like from outside when it is.
+type work func(context.Context) (int, error)
 
-func ours() chain {
+func ours(fn work) work {
 	r := retry.MustNew(retry.Config{MaxAttempts: attempts, NoDelay: true})
 	b := breaker.MustNew(breaker.Config{ConsecutiveFailures: failures, OpenFor: time.Hour})
 	bh := bulkhead.MustNew(bulkhead.Config{Limit: limit})
-	return func(ctx context.Context, fn func(context.Context) (int, error)) (int, error) {
-		return retry.DoValue(ctx, r, func(ctx context.Context) (int, error) {
-			return breaker.DoValue(ctx, b, func(ctx context.Context) (int, error) {
-				return bulkhead.DoValue(ctx, bh, fn)
-			})
-		})
-	}
+	return retry.Wrap(r, breaker.Wrap(b, bulkhead.Wrap(bh, fn)))
 }
 
 // byHand is what people write: a loop, a gobreaker and a semaphore.
-func byHand() chain {
+func byHand(fn work) work {
 	cb := gobreaker.NewCircuitBreaker[int](gobreaker.Settings{
 		ReadyToTrip: func(c gobreaker.Counts) bool { return c.ConsecutiveFailures >= failures },
 	})
 	sem := semaphore.NewWeighted(limit)
-	return func(ctx context.Context, fn func(context.Context) (int, error)) (v int, err error) {
+	return func(ctx context.Context) (v int, err error) {
 		for range attempts {
 			if err = ctx.Err(); err != nil {
 				return 0, err
@@ -71,26 +65,23 @@ func byHand() chain {
 	}
 }
 
-func failsafes() chain {
+func failsafes(fn work) work {
 	ex := failsafe.With(
 		fsretry.NewBuilder[int]().WithMaxAttempts(attempts).Build(),
 		fsbreaker.NewBuilder[int]().WithFailureThreshold(failures).Build(),
 		fsbulkhead.New[int](limit),
 	)
-	return func(ctx context.Context, fn func(context.Context) (int, error)) (int, error) {
-		return ex.WithContext(ctx).GetWithExecution(func(e failsafe.Execution[int]) (int, error) {
-			return fn(e.Context())
-		})
+	inner := func(e failsafe.Execution[int]) (int, error) { return fn(e.Context()) }
+	return func(ctx context.Context) (int, error) {
+		return ex.WithContext(ctx).GetWithExecution(inner)
 	}
 }
 
-func bare() chain {
-	return func(ctx context.Context, fn func(context.Context) (int, error)) (int, error) { return fn(ctx) }
-}
+func bare(fn work) work { return fn }
 
 var peers = []struct {
-	name string
-	make func() chain
+	name  string
+	guard func(work) work
 }{
 	{"bedplate", ours},
 	{"by-hand", byHand},
@@ -104,10 +95,10 @@ func BenchmarkChain(b *testing.B) {
 	ctx := b.Context()
 	for _, p := range peers {
 		b.Run("peer="+p.name, func(b *testing.B) {
-			call := p.make()
+			call := p.guard(one)
 			b.ReportAllocs()
 			for b.Loop() {
-				if v, err := call(ctx, one); v != 1 || err != nil {
+				if v, err := call(ctx); v != 1 || err != nil {
 					b.Fatal(v, err)
 				}
 			}
@@ -119,11 +110,11 @@ func BenchmarkChainParallel(b *testing.B) {
 	ctx := b.Context()
 	for _, p := range peers {
 		b.Run("peer="+p.name, func(b *testing.B) {
-			call := p.make()
+			call := p.guard(one)
 			b.ReportAllocs()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					if v, err := call(ctx, one); v != 1 || err != nil {
+					if v, err := call(ctx); v != 1 || err != nil {
 						b.Error(v, err)
 					}
 				}
@@ -138,22 +129,31 @@ func TestRowsDoTheSameWork(t *testing.T) {
 	errDown := errors.New("down")
 	for _, p := range peers {
 		t.Run(p.name, func(t *testing.T) {
-			call := p.make()
+			calls, failing := 0, false
+			call := p.guard(func(context.Context) (int, error) {
+				calls++
+				if failing {
+					return 0, errDown
+				}
+				return 1, nil
+			})
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			v, err := call(ctx, one)
+			v, err := call(ctx)
 			require.NoError(t, err)
 			require.Equal(t, 1, v)
+			require.Equal(t, 1, calls)
 			if p.name == "floor-call" {
 				return
 			}
-			calls := 0
-			down := func(context.Context) (int, error) { calls++; return 0, errDown }
+			calls, failing = 0, true
 			for range 3 {
-				_, err = call(ctx, down)
+				_, err = call(ctx)
 				require.Error(t, err)
 			}
 			require.Equal(t, failures, calls, "three attempts, then two, then the breaker is open")
 		})
 	}
 }
+
+var errDown = errors.New("down")
