@@ -1,0 +1,194 @@
+package lru
+
+import "fmt"
+
+// Policy decides which entry makes room for a new one.
+type Policy int
+
+const (
+	// PolicyLRU evicts the entry that was used the longest time ago. A scan over
+	// more keys than the cache holds empties it of everything else.
+	PolicyLRU Policy = iota
+
+	// PolicyS3FIFO evicts by three queues (Yang et al., "FIFO queues are all you
+	// need for cache eviction", SOSP 2023): new entries pass through a small
+	// queue, and only what is used again there, or comes back soon after, gets
+	// into the main one. It keeps more hits than LRU on most workloads, scans
+	// among them, and a hit moves nothing.
+	PolicyS3FIFO
+)
+
+// String returns the name of the policy.
+func (p Policy) String() string {
+	switch p {
+	case PolicyLRU:
+		return "LRU"
+	case PolicyS3FIFO:
+		return "S3-FIFO"
+	}
+	return fmt.Sprintf("Policy(%d)", int(p))
+}
+
+const (
+	inSmall   = 0x80 // in freqs: the entry is in the small queue
+	maxFreq   = 3
+	smallPart = 10 // the small queue gets a tenth
+)
+
+// unlink takes slot out of its list.
+func (s *store[K, V]) unlink(slot uint32) {
+	l := s.links[slot]
+	s.links[l.prev].next = l.next
+	s.links[l.next].prev = l.prev
+}
+
+// push makes slot the newest of a list.
+func (s *store[K, V]) push(list, slot uint32) {
+	newest := s.links[list].next
+	s.links[slot] = link{prev: list, next: newest}
+	s.links[newest].prev = slot
+	s.links[list].next = slot
+}
+
+// touch takes note of a use of slot.
+func (s *store[K, V]) touch(slot uint32) {
+	if s.freqs != nil {
+		if f := s.freqs[slot]; f&^inSmall < maxFreq {
+			s.freqs[slot] = f + 1
+		}
+		return
+	}
+	links := s.links
+	l := links[slot]
+	if l.prev == mainList {
+		return // the newest already
+	}
+	links[l.prev].next = l.next
+	links[l.next].prev = l.prev
+	newest := links[mainList].next
+	links[slot] = link{prev: mainList, next: newest}
+	links[newest].prev = slot
+	links[mainList].next = slot
+}
+
+// enter puts a new slot into the order.
+func (s *store[K, V]) enter(tag, slot uint32) {
+	if s.freqs == nil {
+		s.push(mainList, slot)
+		return
+	}
+	if s.ghost.takeOut(tag) {
+		s.freqs[slot] = 0
+		s.push(mainList, slot)
+		return
+	}
+	s.freqs[slot] = inSmall
+	s.small++
+	s.push(smallList, slot)
+}
+
+// evict removes the entry that the policy wants to part with. There is one.
+func (s *store[K, V]) evict(reason Reason) {
+	if s.freqs == nil {
+		s.remove(s.links[mainList].prev, reason)
+		return
+	}
+	// Each turn evicts, promotes, or takes a use from an entry of the main
+	// queue, so the work is paid for by the uses before it.
+	for {
+		main := s.links[mainList].prev
+		if s.small > s.limit/smallPart || main == mainList {
+			slot := s.links[smallList].prev
+			if s.freqs[slot]&^inSmall <= 1 {
+				s.ghost.add(s.remove(slot, reason), s.limit)
+				return
+			}
+			s.small--
+			s.freqs[slot] = 0
+			s.unlink(slot)
+			s.push(mainList, slot)
+			continue
+		}
+		if s.freqs[main] == 0 {
+			s.remove(main, reason)
+			return
+		}
+		s.freqs[main]--
+		s.unlink(main)
+		s.push(mainList, main)
+	}
+}
+
+// slots calls yield for each slot in order, from the newest or the oldest. With
+// S3-FIFO the main queue comes before the small one, as the latter's entries
+// go first.
+func (s *store[K, V]) slots(oldestFirst bool, yield func(slot uint32) bool) {
+	if len(s.links) == 0 {
+		return
+	}
+	if oldestFirst {
+		for _, list := range [...]uint32{smallList, mainList} {
+			for slot := s.links[list].prev; slot != list; slot = s.links[slot].prev {
+				if !yield(slot) {
+					return
+				}
+			}
+		}
+		return
+	}
+	for _, list := range [...]uint32{mainList, smallList} {
+		for slot := s.links[list].next; slot != list; slot = s.links[slot].next {
+			if !yield(slot) {
+				return
+			}
+		}
+	}
+}
+
+// ghost remembers the tags of the entries evicted last from the small queue,
+// in buckets of eight tags with the time of each, counted in evictions. A
+// bucket that overflows forgets its oldest, which costs a little precision
+// where an exact queue would cost twice the memory.
+type ghost struct {
+	buckets [][8]uint64 // tag above time; 0 is empty
+	clock   uint32
+	life    uint32
+}
+
+// add remembers tag for as many evictions as the cache has entries.
+func (g *ghost) add(tag uint32, limit int) {
+	if g.buckets == nil || g.life != uint32(limit) {
+		g.buckets = make([][8]uint64, limit/5+1)
+		g.life = uint32(limit)
+	}
+	if g.clock++; g.clock == 0 {
+		g.clock = 1
+	}
+	b := &g.buckets[reduce(tag, len(g.buckets))]
+	oldest, age := 0, uint32(0)
+	for i, e := range b {
+		if e == 0 || uint32(e>>32) == tag {
+			oldest = i
+			break
+		}
+		if a := g.clock - uint32(e); a >= age {
+			oldest, age = i, a
+		}
+	}
+	b[oldest] = uint64(tag)<<32 | uint64(g.clock)
+}
+
+// takeOut reports whether tag is remembered, and forgets it.
+func (g *ghost) takeOut(tag uint32) bool {
+	if g.buckets == nil {
+		return false
+	}
+	b := &g.buckets[reduce(tag, len(g.buckets))]
+	for i, e := range b {
+		if e != 0 && uint32(e>>32) == tag {
+			b[i] = 0
+			return g.clock-uint32(e) <= g.life
+		}
+	}
+	return false
+}

@@ -1,0 +1,217 @@
+package lru
+
+import (
+	"hash/maphash"
+	"time"
+)
+
+// Slots are numbered from firstSlot on. The two before it are the sentinels of
+// the lists: their links hold each list's ends, and they never hold an entry.
+const (
+	mainList  = 0 // the only list of the LRU policy, the main queue of S3-FIFO
+	smallList = 1 // the probationary queue of S3-FIFO
+	firstSlot = 2
+
+	maxSlots = 1<<31 - 2 // entries in one store; the index must stay below 2³² places
+)
+
+type item[K comparable, V any] struct {
+	key   K
+	value V
+}
+
+// link joins a slot to its neighbours: prev is towards the newest entry, next
+// towards the oldest. A free slot uses next for the list of free slots.
+type link struct{ prev, next uint32 }
+
+// store is a cache for one goroutine: a struct of arrays over slots, an index
+// of its own, and the order of the policy as links between slot numbers. So it
+// has no pointers of its own for the garbage collector to follow, and an array
+// that no feature needs is never made.
+//
+// A place in the index is the low half of the key's hash (the tag) above the
+// slot number; 0 is an empty place. The place where a search begins follows
+// from the tag alone, so entries move about in the index, and the index grows,
+// without a look at any key.
+type store[K comparable, V any] struct {
+	index []uint64
+	items []item[K, V]
+	links []link
+
+	deadlines []int64 // nil until an entry has one; see deadline
+	hits      uint64
+	misses    uint64
+	gone      []Removed[K, V] // removals to be told; gone[:told] have been
+	told      int
+
+	free  uint32 // first free slot, 0 for none
+	fresh uint32 // first slot never used
+	len   int
+	limit int // entries
+	timed int // entries with a deadline
+	small int // entries in the small queue
+	hand  uint32
+
+	freqs []uint8 // S3-FIFO: uses since the last decision, and inSmall
+	ghost ghost
+	costs []int64 // nil without Config.Cost
+	ttls  []int64 // nil without Config.Sliding, or until an entry has one
+	cost  int64
+	most  int64 // bound of cost; 0 for none
+
+	refusals map[uint32]error // what negative entries answer
+	edits    map[K]*edit      // keys that Compute works on
+
+	seed  maphash.Seed
+	base  time.Time
+	rules *rules
+	tells bool // there is somebody to tell of removals
+
+	evicted, expired, deleted uint64
+}
+
+// rules is the part of the configuration that a store needs, the same for all
+// shards and never written after New.
+type rules struct {
+	sliding bool
+	stale   int64
+	ahead   int64
+	jitter  float64
+	name    string
+}
+
+// reduce spreads a tag over n places: the high part of the product, which is
+// cheaper than a remainder and leaves n free to be any number.
+func reduce(tag uint32, n int) int { return int(uint64(tag) * uint64(n) >> 32) }
+
+// find returns the slot of key, or 0.
+func (s *store[K, V]) find(hash uint64, key K) uint32 {
+	index := s.index
+	tag := uint32(hash)
+	for i := reduce(tag, len(index)); ; {
+		if uint(i) >= uint(len(index)) {
+			if i == 0 {
+				return 0 // nothing was ever stored
+			}
+			i = 0
+			continue
+		}
+		e := index[i]
+		if uint32(e>>32) == tag && e != 0 {
+			if slot := uint32(e); s.items[slot].key == key {
+				return slot
+			}
+		} else if e == 0 {
+			return 0
+		}
+		i++
+	}
+}
+
+// place enters a slot that is not in the index.
+func (s *store[K, V]) place(e uint64) {
+	index := s.index
+	i := reduce(uint32(e>>32), len(index))
+	for index[i] != 0 {
+		if i++; i == len(index) {
+			i = 0
+		}
+	}
+	index[i] = e
+}
+
+// unplace takes a slot out of the index. It looks for the slot number, not for
+// the key, and closes the gap by moving back the entries that were displaced
+// over it, so there are no tombstones.
+func (s *store[K, V]) unplace(tag, slot uint32) {
+	index := s.index
+	n := len(index)
+	i := reduce(tag, n)
+	for uint32(index[i]) != slot {
+		if i++; i == n {
+			i = 0
+		}
+	}
+	for j := i; ; {
+		if j++; j == n {
+			j = 0
+		}
+		e := index[j]
+		if e == 0 {
+			break
+		}
+		// An entry may move from j back to i if its home is not between them.
+		displaced := j - reduce(uint32(e>>32), n)
+		if displaced < 0 {
+			displaced += n
+		}
+		gap := j - i
+		if gap < 0 {
+			gap += n
+		}
+		if displaced >= gap {
+			index[i] = e
+			i = j
+		}
+	}
+	index[i] = 0
+}
+
+// take returns a free slot. There is one below limit.
+func (s *store[K, V]) take() uint32 {
+	if slot := s.free; slot != 0 {
+		s.free = s.links[slot].next
+		return slot
+	}
+	if int(s.fresh) >= len(s.items) {
+		s.reshape(min(max(8, 2*len(s.items)), s.limit))
+	}
+	slot := s.fresh
+	s.fresh++
+	return slot
+}
+
+// reshape gives the arrays room for n entries, n not below the slots in use.
+func (s *store[K, V]) reshape(n int) {
+	slots := n + firstSlot
+	s.items = resized(s.items, slots)
+	s.links = resized(s.links, slots)
+	if s.fresh == 0 {
+		s.fresh = firstSlot
+	}
+	if s.fresh == firstSlot {
+		s.links[smallList] = link{smallList, smallList} // as links[mainList] is by itself
+	}
+	if s.deadlines != nil {
+		s.deadlines = resized(s.deadlines, slots)
+	}
+	if s.ttls != nil {
+		s.ttls = resized(s.ttls, slots)
+	}
+	if s.costs != nil {
+		s.costs = resized(s.costs, slots)
+	}
+	if s.freqs != nil {
+		s.freqs = resized(s.freqs, slots)
+	}
+	// Five places for three entries: at most 60 % full, so a
+	// hit looks at 1.75 places on average and a miss at 3.6.
+	old := s.index
+	s.index = make([]uint64, n+n/3*2+2)
+	for _, e := range old {
+		if e != 0 {
+			s.place(e)
+		}
+	}
+}
+
+func resized[T any](old []T, n int) []T {
+	out := make([]T, n)
+	copy(out, old)
+	return out
+}
+
+func (s *store[K, V]) hash(key K) uint64 { return maphash.Comparable(s.seed, key) }
+
+// now is the time since the cache was made.
+func (s *store[K, V]) now() int64 { return int64(time.Since(s.base)) }
