@@ -30,7 +30,7 @@ func TestSynctestSafe(t *testing.T) {
 		for i := range 8 {
 			wg.Go(func() {
 				for k := range 20 {
-					_, err := shared.GetOrLoad(ctx, k, func(context.Context, int) (int, error) {
+					_, err := shared.GetOrLoad(context.Background(), k, func(context.Context, int) (int, error) {
 						if k == 7 {
 							return 0, lru.ErrNotFound
 						}
@@ -456,8 +456,8 @@ func TestRunDoesTheRefreshesAndEndsThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := lru.MustNew(config{Capacity: 4, TTL: 10 * time.Second, RefreshAhead: 2 * time.Second})
 		ctx, cancel := context.WithCancelCause(t.Context())
-		ended := false
-		go func() { _ = c.Run(ctx); ended = true }()
+		var ended atomic.Bool
+		go func() { _ = c.Run(ctx); ended.Store(true) }()
 		c.Set(1, 1)
 		time.Sleep(9 * time.Second)
 		caller := context.WithValue(t.Context(), ctxKey{}, "v")
@@ -487,10 +487,10 @@ func TestRunDoesTheRefreshesAndEndsThem(t *testing.T) {
 		cancel(errCause)
 		synctest.Wait()
 		require.Equal(t, errCause, got)
-		require.False(t, ended, "Run waits for its refreshes")
+		require.False(t, ended.Load(), "Run waits for its refreshes")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.True(t, ended)
+		require.True(t, ended.Load())
 	})
 }
 
