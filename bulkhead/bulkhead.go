@@ -68,19 +68,21 @@ type Bulkhead struct {
 
 	// slots is the whole state that an uncontended call touches. Its value is
 	//
-	//	free slots - reason × (1 if somebody waits + 1 if watching + 1 if closed)
+	//	free slots - debts - reason × (1 if somebody waits + 1 if watching + 1 if closed)
 	//
-	// so it is at least n exactly when n slots can be taken without asking
-	// anybody. Free is below zero after Resize has shrunk the limit under the
-	// calls that run. Everybody adds a released weight; everybody subtracts a
-	// taken weight, by a compare-and-swap from a value that was at least as
-	// large; the rest (reasons, limit changes, the slots given to waiters) is
-	// written with mu held.
+	// so if it is at least n, then n slots can be taken without asking anybody.
+	// Free is below zero after Resize has shrunk the limit under the calls that
+	// run. Everybody adds a released weight. A taken weight is subtracted by a
+	// compare-and-swap from a value that was at least as large; or, if it is
+	// one, without looking, and is a debt of the caller if it was not there
+	// (see takeOne). The rest (reasons, limit changes, the slots given to
+	// waiters, settled debts) is written with mu held.
 	slots atomic.Int64
 
 	mu       sync.Mutex // guards all down to changes; never held over a wait or a user's function
 	queue    queue
 	limit    int
+	most     int // no more slots are in use: the limit, or what it was before it shrank
 	closed   bool
 	watching bool // somebody was refused, the next release is to be measured
 	telling  bool // a goroutine is delivering changes
@@ -94,9 +96,15 @@ type Bulkhead struct {
 
 	tries atomic.Uint64 // refusals by TryAcquire; written by whoever is refused
 
-	// Set by New and never written again.
-	heaviest int  // the largest weight, whatever the limit: Adaptive.Min, or the largest limit
-	observed bool // an admission has to read the clock or call a hook
+	// Set by New and, but for busy in hint, never written again.
+	heaviest int // the largest weight, whatever the limit: Adaptive.Min, or the largest limit
+
+	// hint is 0 where a caller may take a slot by subtraction, else a set of
+	// the bits below. It is away from the word, since it is read before the
+	// word and seldom written. Its writer has mu locked, and it is right
+	// whenever mu is free, but only speed depends on busy.
+	hint atomic.Uint32
+
 	timed    bool // a release has to know how long the slot was held
 	cfg      Config
 	base     time.Time // times are durations since base: half the cost of time.Now
@@ -106,6 +114,12 @@ type Bulkhead struct {
 	// smaller size class do not. TestBulkheadBytes watches over it.
 	_ [16]byte
 }
+
+// The bits of Bulkhead.hint.
+const (
+	watched = 1 << iota // an admission has to read the clock or call a hook; set by New
+	busy                // the word has a reason in it
+)
 
 // New returns a Bulkhead as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field.
@@ -124,6 +138,7 @@ func New(cfg Config) (*Bulkhead, error) {
 		cfg:   cfg,
 		base:  time.Now(),
 		limit: cfg.Limit,
+		most:  cfg.Limit,
 		timed: cfg.Adaptive.on() || cfg.Hooks.OnReleased != nil,
 
 		heaviest: math.MaxInt32,
@@ -132,7 +147,9 @@ func New(cfg Config) (*Bulkhead, error) {
 		b.heaviest = cfg.Adaptive.Min
 		b.adaptive = &adaptive{cfg: &b.cfg.Adaptive, limit: float64(cfg.Limit)}
 	}
-	b.observed = b.timed || cfg.Hooks.OnAcquired != nil
+	if b.timed || cfg.Hooks.OnAcquired != nil {
+		b.hint.Store(watched)
+	}
 	b.slots.Store(int64(cfg.Limit))
 	return b, nil
 }
@@ -182,7 +199,7 @@ func (b *Bulkhead) Do(ctx context.Context, fn func(context.Context) error) error
 	if fn == nil {
 		panic("bulkhead: fn is nil")
 	}
-	if !b.observed && ctx.Err() == nil && b.take(1) { // acquire, written out for speed
+	if ctx.Err() == nil && b.hint.Load() == 0 && b.takeOne() { // acquire, written out for speed
 		defer b.release(1)
 		return fn(ctx)
 	}
@@ -203,7 +220,7 @@ func DoValue[T any](ctx context.Context, b *Bulkhead, fn func(context.Context) (
 	if fn == nil {
 		panic("bulkhead: fn is nil")
 	}
-	if !b.observed && ctx.Err() == nil && b.take(1) { // acquire, written out for speed
+	if ctx.Err() == nil && b.hint.Load() == 0 && b.takeOne() { // acquire, written out for speed
 		defer b.release(1)
 		return fn(ctx)
 	}
@@ -240,7 +257,11 @@ func (b *Bulkhead) Acquire(ctx context.Context) (Permit, error) {
 // Adaptive: above its Min, so that no adjustment can strand a waiter), is a
 // *WeightError at once.
 func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
-	if n >= 1 && !b.observed && ctx.Err() == nil && b.take(n) { // as in Do
+	if n == 1 {
+		if ctx.Err() == nil && b.hint.Load() == 0 && b.takeOne() { // as in Do
+			return Permit{b: b, n: 1}, nil
+		}
+	} else if n > 1 && ctx.Err() == nil && !b.observed() && b.take(n) {
 		return Permit{b: b, n: n}, nil
 	}
 	start, err := b.acquire(ctx, n)
@@ -251,7 +272,9 @@ func (b *Bulkhead) AcquireN(ctx context.Context, n int) (Permit, error) {
 }
 
 // TryAcquire takes one slot if one is free and nobody waits for it. It never
-// waits. If it reports false, nothing is held.
+// waits. If it reports false, nothing is held. One who waits is also a caller
+// in this moment inside Acquire or Do who found no slot: one that comes back
+// now is kept for him.
 func (b *Bulkhead) TryAcquire() (Permit, bool) {
 	return b.TryAcquireN(1)
 }
@@ -265,7 +288,7 @@ func (b *Bulkhead) TryAcquireN(n int) (Permit, bool) {
 		return Permit{}, false
 	}
 	var start time.Duration
-	if b.observed {
+	if b.observed() {
 		start = b.admitted(n, 0)
 	}
 	return Permit{b: b, n: n, start: start}, true
@@ -290,14 +313,14 @@ func (b *Bulkhead) Resize(limit int) error {
 	}
 	b.mu.Lock()
 	if b.closed {
-		b.mu.Unlock()
+		b.unlock()
 		return ErrClosed
 	}
 	if b.adaptive != nil {
 		b.adaptive.limit = float64(limit)
 	}
 	b.resizeLocked(limit)
-	b.mu.Unlock()
+	b.unlock()
 	b.tellLimit()
 	return nil
 }
@@ -312,14 +335,14 @@ func (b *Bulkhead) Drain(ctx context.Context) error {
 	b.mu.Lock()
 	b.closeLocked()
 	if b.idleLocked() {
-		b.mu.Unlock()
+		b.unlock()
 		return nil
 	}
 	// A channel for each call, as one kept in the Bulkhead could be met from
 	// two synctest bubbles.
 	idle := make(chan struct{})
 	b.drainers = append(b.drainers, idle)
-	b.mu.Unlock()
+	b.unlock()
 
 	select {
 	case <-idle:
@@ -336,7 +359,7 @@ func (b *Bulkhead) Drain(ctx context.Context) error {
 	}
 	waiting, inUse := b.queue.len, b.inUseLocked()
 	b.refuseAllLocked()
-	b.mu.Unlock()
+	b.unlock()
 	if inUse == 0 {
 		return nil // it became idle in the same moment
 	}
@@ -351,9 +374,12 @@ func (b *Bulkhead) Close() error {
 	b.mu.Lock()
 	b.closeLocked()
 	b.refuseAllLocked()
-	b.mu.Unlock()
+	b.unlock()
 	return nil
 }
+
+// observed reports whether an admission has to read the clock or call a hook.
+func (b *Bulkhead) observed() bool { return b.hint.Load()&watched != 0 }
 
 // now is the time since b was made.
 func (b *Bulkhead) now() time.Duration { return time.Since(b.base) }

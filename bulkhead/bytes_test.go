@@ -16,7 +16,7 @@ func TestBulkheadBytes(t *testing.T) {
 	require.EqualValues(t, 0, unsafe.Offsetof(Bulkhead{}.slots))
 	require.Greater(t, unsafe.Sizeof(Bulkhead{}), uintptr(352), "the size class below does not begin at a line")
 	require.LessOrEqual(t, unsafe.Sizeof(Bulkhead{}), uintptr(384))
-	require.GreaterOrEqual(t, unsafe.Offsetof(Bulkhead{}.observed), uintptr(64), "read on each call, so away from the word")
+	require.GreaterOrEqual(t, unsafe.Offsetof(Bulkhead{}.hint), uintptr(64), "read on each call, so away from the word")
 	require.EqualValues(t, 1, testing.AllocsPerRun(10, func() { MustNew(Config{}) }))
 }
 

@@ -73,13 +73,13 @@
 //
 // # How it works
 //
-// One 64-bit word holds the free slots. Whoever finds enough of them takes
-// them by one compare-and-swap and gives them back by one addition. Once there
-// is a reason to do more (somebody waits, or the bulkhead is closed), a large
-// constant is subtracted from the word, so it is negative, and every fast path
-// ends at a mutex with a list of waiters behind it. As newcomers find the word
-// negative too, a slot that comes back while somebody waits can go only to the
-// first waiter.
+// One 64-bit word holds the free slots. A slot is taken by one subtraction and
+// given back by one addition. Once there is a reason to do more (somebody
+// waits, or the bulkhead is closed), a large constant is subtracted from the
+// word, so it is negative, and every fast path ends at a mutex with a list of
+// waiters behind it. As newcomers find the word negative too, a slot that
+// comes back while somebody waits can go only to the first waiter. Whoever has
+// subtracted a slot that was not there settles that under the mutex.
 //
 // The clock is read for those who wait, not for those who do not. What is
 // measured is how long a slot takes to come back while somebody wants it; from
@@ -94,12 +94,13 @@
 // # Performance
 //
 // An uncontended Do or Acquire with Release costs two atomic operations and no
-// allocation, about two thirds of what golang.org/x/sync/semaphore takes. A
-// caller that waits costs two allocations (176 bytes) and is handed its slot
-// about as fast as there. With several processors in Acquire at once all of
-// them compete for one cache line, and no counter in one place is faster than
-// that line moves. Weights cost nothing more; leaving the queue is O(1). An
-// idle Bulkhead is 384 bytes, or 608 once somebody has waited or was refused;
+// allocation, about two thirds of what golang.org/x/sync/semaphore takes, on
+// one processor or on several. A caller that waits costs two allocations (176
+// bytes) and two readings of the clock, as every wait is measured; its slot is
+// handed over about as fast as there. Several processors in Acquire at once
+// compete for one cache line, and no counter in one place is faster than that
+// line moves. With weights above one each of them needs the line once more.
+// Leaving the queue is O(1). An idle Bulkhead is 384 bytes, or 608 once somebody has waited or was refused;
 // each waiter adds its 176. DESIGN.md has measurements.
 //
 // OnReleased and Adaptive read the clock twice for each call.

@@ -72,7 +72,7 @@ func (t *turns) expected(units int64, now time.Duration, underway bool) time.Dur
 
 // expectedLocked estimates when a caller that comes now would have n slots.
 func (b *Bulkhead) expectedLocked(n int, now time.Duration) time.Duration {
-	units := int64(n) - int64(freeIn(b.slots.Load()))
+	units := int64(n) - freeIn(b.slots.Load())
 	if !b.overloadedLocked(now) {
 		units += b.queue.weight
 	}
@@ -97,7 +97,7 @@ func (b *Bulkhead) fullLocked(why Reason, n int, now time.Duration) *FullError {
 		// Only if the slots are still missing: were they free by now, the
 		// next release could be that of a call that has yet to begin.
 		word := b.slots.Load()
-		if freeIn(word) < n && b.slots.CompareAndSwap(word, word-reason) {
+		if freeIn(word) < int64(n) && b.slots.CompareAndSwap(word, word-reason) {
 			b.watching = true
 			b.turns.begin(now)
 		}

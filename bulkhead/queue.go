@@ -64,7 +64,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 	}
 	now := b.now()
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.closed {
 		return nil, ErrClosed
 	}
@@ -82,7 +82,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 		// it is found here, or its release finds the reason put here.
 		for {
 			word := b.slots.Load()
-			if freeIn(word) >= n {
+			if freeIn(word) >= int64(n) {
 				if b.slots.CompareAndSwap(word, word-int64(n)) {
 					return nil, nil
 				}
@@ -140,7 +140,7 @@ func (b *Bulkhead) await(ctx context.Context, w *waiter) {
 // zero.
 func (b *Bulkhead) leave(w *waiter, why Reason) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if !w.queued {
 		return
 	}
@@ -178,7 +178,7 @@ func (b *Bulkhead) giveLocked(now time.Duration) {
 		if b.overloadedLocked(now) {
 			w = b.queue.last
 		}
-		if freeIn(b.slots.Load()) < int(w.n) {
+		if freeIn(b.slots.Load()) < int64(w.n) {
 			return
 		}
 		b.queue.remove(w)
@@ -209,14 +209,14 @@ func (b *Bulkhead) releaseSlow(n int) {
 		b.giveLocked(now)
 	}
 	b.tellIdleLocked()
-	b.mu.Unlock()
+	b.unlock()
 }
 
 // takeLocked takes n slots if nobody waits for them.
 func (b *Bulkhead) takeLocked(n int) bool {
 	for b.queue.len == 0 {
 		word := b.slots.Load()
-		if freeIn(word) < n {
+		if freeIn(word) < int64(n) {
 			return false
 		}
 		if b.slots.CompareAndSwap(word, word-int64(n)) {
@@ -233,7 +233,7 @@ func (b *Bulkhead) takeSlow(n int) bool {
 		return false // no reason: there were just too few slots
 	}
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	return !b.closed && b.takeLocked(n)
 }
 
@@ -247,6 +247,7 @@ func (b *Bulkhead) resizeLocked(limit int) {
 	}
 	b.slots.Add(int64(limit - b.limit))
 	b.limit = limit
+	b.most = max(b.most, limit)
 	for w := b.queue.first; w != nil; {
 		next := w.next
 		if int(w.n) > limit {
@@ -283,7 +284,15 @@ func (b *Bulkhead) tellIdleLocked() {
 
 func (b *Bulkhead) idleLocked() bool { return b.queue.len == 0 && b.inUseLocked() == 0 }
 
-func (b *Bulkhead) inUseLocked() int { return b.limit - freeIn(b.slots.Load()) }
+// inUseLocked returns how many slots are in use. A debt counts as a slot, since
+// it may be covered by one, but not beyond what can be in use.
+func (b *Bulkhead) inUseLocked() int {
+	inUse := int64(b.limit) - freeIn(b.slots.Load())
+	if inUse <= int64(b.limit) {
+		b.most = b.limit
+	}
+	return int(min(inUse, int64(b.most)))
+}
 
 // overloadedLocked reports whether the newest waiter goes first.
 func (b *Bulkhead) overloadedLocked(now time.Duration) bool {

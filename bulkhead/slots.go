@@ -9,11 +9,67 @@ import (
 // that somebody waits, that the next release is to be measured, that the
 // bulkhead is closed. It is above every count of free slots, so one reason
 // makes the word negative and sends everybody to the mutex.
-const reason = 1 << 32
+const reason = 1 << freeBits
 
-// freeIn returns the free slots in a value of the slots word. They are its low
-// half, as a signed number: reasons change the high half only.
-func freeIn(word int64) int { return int(int32(word)) }
+// freeBits is the width of the count of free slots in the word. It is wider
+// than a limit, as debts make the count smaller than any limit could.
+const freeBits = 40
+
+// freeIn returns the free slots in a value of the slots word, less the debts.
+// They are its low bits, as a signed number: reasons change the high bits only.
+func freeIn(word int64) int64 { return word << (64 - freeBits) >> (64 - freeBits) }
+
+// takeOne takes a slot if one is free and nobody waits, and reports whether it
+// did. It subtracts first and looks afterwards, because a processor that loads
+// the word before it swaps has to get hold of the cache line twice when others
+// want it as well. What it subtracted in vain is a debt, settled at once.
+//
+// It is for callers that find hint zero. Debts hide free slots, so a stream of
+// callers that are refused could hide one for as long as it lasts.
+func (b *Bulkhead) takeOne() bool {
+	return b.slots.Add(-1) >= 0 || b.settle()
+}
+
+// settle settles the debt of a caller that subtracted a slot which was not
+// there. If a slot has come back since and nobody waits, the caller keeps it,
+// with nothing to write: in the word the slot and the debt have cancelled out.
+// Otherwise the debt may have hidden a slot from somebody who waits by now, or
+// from those who drain.
+//
+// That no slot has come back and that the debt is gone must be one step, hence
+// the swap: of a slot that the debt has hidden in between somebody may have
+// been told that it is taken, so the debtor has to take it.
+func (b *Bulkhead) settle() (kept bool) {
+	b.mu.Lock()
+	for {
+		word := b.slots.Load()
+		if b.queue.len == 0 && !b.closed && freeIn(word) >= 0 {
+			kept = true
+			break
+		}
+		if b.slots.CompareAndSwap(word, word+1) {
+			if b.queue.len > 0 {
+				b.giveLocked(b.now())
+			}
+			b.tellIdleLocked()
+			break
+		}
+	}
+	b.unlock()
+	return kept
+}
+
+// unlock unlocks mu after a change of what hint says.
+func (b *Bulkhead) unlock() {
+	hint := b.hint.Load() &^ busy
+	if b.queue.len > 0 || b.watching || b.closed {
+		hint |= busy
+	}
+	if b.hint.Load() != hint { // it is read by everybody, so written with thrift
+		b.hint.Store(hint)
+	}
+	b.mu.Unlock()
+}
 
 // take takes n ≥ 1 slots if they are free and nobody waits, and reports
 // whether it did. That the word holds everything is what makes it correct: the
@@ -85,7 +141,7 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (time.Duration, error) {
 			wait = w.wait
 		}
 	}
-	if b.observed {
+	if b.observed() {
 		return b.admitted(n, wait), nil
 	}
 	return 0, nil
@@ -159,7 +215,7 @@ func (b *Bulkhead) finishTimed(n int, start time.Duration, err error, returned b
 // adapt shows a finished call to the adaptive limit and applies what follows.
 func (b *Bulkhead) adapt(now, held time.Duration, v verdict) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if limit, ok := b.adaptive.sample(now, held, b.inUseLocked(), v); ok && !b.closed {
 		b.resizeLocked(limit)
 	}

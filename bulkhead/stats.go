@@ -10,11 +10,12 @@ const WaitBuckets = 20
 
 // Stats is one consistent snapshot of a Bulkhead. Publish it with expvar.Func,
 // or read it from a metrics collector. Callers that got a slot without waiting
-// are not counted: to do so would cost them as much as the slot does.
+// are not counted: to do so would cost them as much as the slot does. A caller
+// that is about to wait or to be refused may count as using a slot.
 type Stats struct {
 	Name    string `json:"name"`    // Config.Name
 	Limit   int    `json:"limit"`   // as it is now
-	InUse   int    `json:"in_use"`  // slots; above Limit while a shrunk bulkhead drains
+	InUse   int    `json:"in_use"`  // slots; above Limit only while a shrunk bulkhead drains
 	Waiting int    `json:"waiting"` // callers, not slots
 
 	Waited    uint64 `json:"waited"`    // callers that were given slots after waiting

@@ -191,3 +191,65 @@ func TestBulkheadClosesInTheMiddleOfEverything(t *testing.T) {
 		requireIdle(t, b)
 	}
 }
+
+// Of callers that come when the only slot is free, one gets it, although those
+// that came before hide it for a moment: a caller is refused only for another.
+func TestBulkheadRefusesOnlyForTheSakeOfAnother(t *testing.T) {
+	for i := range 20_000 {
+		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, NoWait: true})
+		holder, _ := b.TryAcquire()
+		var admitted atomic.Int64
+		var wg sync.WaitGroup
+		for range 2 {
+			wg.Go(func() {
+				if _, err := b.Acquire(context.Background()); err == nil {
+					admitted.Add(1)
+				}
+			})
+		}
+		holder.Release()
+		if i%2 == 0 {
+			if _, ok := b.TryAcquire(); ok {
+				admitted.Add(1)
+			}
+		} else if _, err := b.Acquire(context.Background()); err == nil {
+			admitted.Add(1)
+		}
+		wg.Wait()
+		if admitted.Load() != 1 {
+			require.EqualValues(t, 1, admitted.Load())
+		}
+	}
+}
+
+// Callers on their way to be refused never show as slots in use beyond the
+// limit, and hide none for good.
+func TestStatsShowNoMoreInUseThanTheLimit(t *testing.T) {
+	b := bulkhead.MustNew(bulkhead.Config{Limit: 2, MaxWaiting: 1})
+	var wg sync.WaitGroup
+	for range 6 {
+		wg.Go(func() {
+			for range 5000 {
+				if p, err := b.Acquire(context.Background()); err == nil {
+					runtime.Gosched()
+					p.Release()
+				}
+			}
+		})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	for running := true; running; {
+		select {
+		case <-done:
+			running = false
+		default:
+			runtime.Gosched()
+		}
+		if s := b.Stats(); s.InUse < 0 || s.InUse > 2 {
+			require.LessOrEqual(t, s.InUse, 2)
+			require.GreaterOrEqual(t, s.InUse, 0)
+		}
+	}
+	requireIdle(t, b)
+}
