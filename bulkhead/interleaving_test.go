@@ -392,13 +392,17 @@ func TestProtocolOfDebtsInEveryInterleaving(t *testing.T) {
 	for kinds := range 256 {
 		s := protoState{word: 1, limit: 1}
 		strict, sorted := true, true
+		var count [4]int
 		for i := range s.threads {
 			kind := kinds >> (2 * i) & 3
 			s.threads[i] = start[kind]
+			count[kind]++
 			strict = strict && (kind == noWait || kind == try)
 			sorted = sorted && (i == 0 || kind >= kinds>>(2*i-2)&3)
 		}
-		if sorted { // the order of threads makes no difference
+		// The order of threads makes no difference; those left out for their
+		// time (three that wait, two Drains) pass as well.
+		if sorted && count[waits] <= 2 && count[3] <= 1 {
 			states += explore(t, s, strict)
 		}
 	}
