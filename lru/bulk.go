@@ -62,7 +62,7 @@ func (b *bulk[K, V]) sort(keys []K) {
 		s.mu.Lock()
 		switch slot, found := s.look(hashes[i], key); found {
 		case present, due:
-			b.out[key] = s.items[slot].value
+			b.out[key] = s.nodes[slot].value
 		case absent:
 			if f := s.flights[key]; f != nil && !b.c.single && f.group.join() {
 				b.theirs, b.joined = append(b.theirs, key), append(b.joined, f)

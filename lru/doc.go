@@ -69,7 +69,7 @@
 //
 // # How it works
 //
-// Each shard is a struct of arrays: keys with values, links between slot
+// Each shard is a few arrays: keys with their values and links between slot
 // numbers, and an index of 8 bytes for each place. There are no pointers but
 // those in your keys and values, so the garbage collector has nothing to follow
 // for keys and values without any. Arrays for deadlines, costs and the like
@@ -95,7 +95,7 @@
 //
 // An entry takes 8 bytes for its links and about 13 for the index beside its
 // key and value: 38 bytes for an int key and a uint64 value, as much as in a Go
-// map. A TTL adds 8, Sliding 8, a cost 8, PolicyS3FIFO about 10.
+// map. A TTL adds 8, Sliding 8, a cost 8, PolicyS3FIFO up to 14.
 //
 // A hit takes the lock of its shard, and so do hits of other keys in it. All
 // callers of one hot key meet in one shard.

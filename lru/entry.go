@@ -51,7 +51,7 @@ func (s *store[K, V]) get(hash uint64, key K) (value V, ok bool) {
 	}
 	s.hits++
 	s.touch(slot)
-	return s.items[slot].value, true
+	return s.nodes[slot].value, true
 }
 
 // judge looks at an entry with a deadline. An entry that is over is removed,
@@ -117,7 +117,7 @@ func (s *store[K, V]) put(hash uint64, key K, value V, cost, ttl int64) bool {
 	}
 	if slot != 0 {
 		s.depart(slot, Replaced)
-		s.items[slot].value = value
+		s.nodes[slot].value = value
 		s.touch(slot)
 		s.label(slot, cost, ttl)
 		for s.most > 0 && s.cost > s.most {
@@ -129,7 +129,8 @@ func (s *store[K, V]) put(hash uint64, key K, value V, cost, ttl int64) bool {
 		s.evict(Evicted)
 	}
 	slot = s.take()
-	s.items[slot] = item[K, V]{key, value}
+	n := &s.nodes[slot]
+	n.key, n.value = key, value
 	s.place(hash<<32 | uint64(slot))
 	s.enter(uint32(hash), slot)
 	s.len++
@@ -147,7 +148,7 @@ func (s *store[K, V]) label(slot uint32, cost, ttl int64) {
 		return
 	}
 	if s.deadlines == nil {
-		s.deadlines = make([]int64, len(s.items))
+		s.deadlines = make([]int64, len(s.nodes))
 	}
 	if s.rules.jitter > 0 {
 		ttl = max(1, ttl-int64(rand.Float64()*s.rules.jitter*float64(ttl)))
@@ -156,7 +157,7 @@ func (s *store[K, V]) label(slot uint32, cost, ttl int64) {
 	s.timed++
 	if s.rules.sliding {
 		if s.ttls == nil {
-			s.ttls = make([]int64, len(s.items))
+			s.ttls = make([]int64, len(s.nodes))
 		}
 		s.ttls[slot] = ttl
 	}
@@ -209,7 +210,7 @@ func (s *store[K, V]) depart(slot uint32, reason Reason) {
 		s.deleted++
 	}
 	if s.tells && reason != taken {
-		it := &s.items[slot]
+		it := &s.nodes[slot]
 		s.gone = append(s.gone, Removed[K, V]{Name: s.rules.name, Key: it.key, Value: it.value, Reason: reason})
 	}
 }
@@ -217,7 +218,7 @@ func (s *store[K, V]) depart(slot uint32, reason Reason) {
 // remove takes an entry out by its slot, whatever its key equals, and returns
 // its tag.
 func (s *store[K, V]) remove(slot uint32, reason Reason) uint32 {
-	it := &s.items[slot]
+	it := &s.nodes[slot]
 	tag := uint32(s.hash(it.key))
 	s.unplace(tag, slot)
 	s.depart(slot, reason)
@@ -228,8 +229,7 @@ func (s *store[K, V]) remove(slot uint32, reason Reason) uint32 {
 	if len(s.edits) > 0 {
 		s.edited(it.key)
 	}
-	*it = item[K, V]{} // so that what it pointed to can be collected
-	s.links[slot] = link{next: s.free}
+	*it = node[K, V]{next: s.free} // so that what it pointed to can be collected
 	s.free = slot
 	s.len--
 	return tag
@@ -283,12 +283,12 @@ func (s *store[K, V]) removeExpired() int {
 func (s *store[K, V]) clear() {
 	s.slots(true, func(slot uint32) bool {
 		if len(s.edits) > 0 {
-			s.edited(s.items[slot].key)
+			s.edited(s.nodes[slot].key)
 		}
 		s.depart(slot, Cleared)
 		return true
 	})
-	s.index, s.items, s.links, s.deadlines, s.ttls = nil, nil, nil, nil, nil
+	s.index, s.nodes, s.deadlines, s.ttls = nil, nil, nil, nil
 	if s.costs != nil {
 		s.costs = []int64{}
 	}
@@ -305,7 +305,7 @@ func (s *store[K, V]) resize(limit int) {
 	for s.len > limit {
 		s.evict(Resized)
 	}
-	shrunk := limit < s.limit && len(s.items) > limit+firstSlot
+	shrunk := limit < s.limit && len(s.nodes) > limit+firstSlot
 	s.limit = limit
 	s.ghost = ghost{}
 	if shrunk {
@@ -317,7 +317,7 @@ func (s *store[K, V]) resize(limit int) {
 // order and all labels stay.
 func (s *store[K, V]) compact() {
 	old := *s
-	s.index, s.items, s.links = nil, nil, nil
+	s.index, s.nodes = nil, nil
 	s.free, s.fresh, s.refusals = 0, firstSlot, nil
 	s.hand = 0
 	for _, a := range []*[]int64{&s.deadlines, &s.ttls, &s.costs} {
@@ -331,8 +331,8 @@ func (s *store[K, V]) compact() {
 	s.reshape(s.limit)
 	old.slots(true, func(from uint32) bool {
 		to := s.take()
-		s.items[to] = old.items[from]
-		s.place(s.hash(old.items[from].key)<<32 | uint64(to))
+		s.nodes[to].key, s.nodes[to].value = old.nodes[from].key, old.nodes[from].value
+		s.place(s.hash(old.nodes[from].key)<<32 | uint64(to))
 		list := uint32(mainList)
 		if s.freqs != nil {
 			s.freqs[to] = old.freqs[from]

@@ -33,6 +33,12 @@ func (c *Cache[K, V]) Values() iter.Seq[V] {
 	}
 }
 
+// item is a copy of an entry.
+type item[K comparable, V any] struct {
+	key   K
+	value V
+}
+
 func (c *Cache[K, V]) walk(oldestFirst bool) iter.Seq2[K, V] {
 	return func(yield func(K, V) bool) {
 		var batch []item[K, V]
@@ -64,7 +70,7 @@ func (s *shard[K, V]) copyOut(oldestFirst bool, out []item[K, V]) []item[K, V] {
 				return true
 			}
 		}
-		out = append(out, s.items[slot])
+		out = append(out, item[K, V]{s.nodes[slot].key, s.nodes[slot].value})
 		return true
 	})
 	return out

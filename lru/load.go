@@ -82,7 +82,7 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(context.Co
 	slot, found := s.look(hash, key)
 	switch found {
 	case present:
-		value = s.items[slot].value
+		value = s.nodes[slot].value
 		s.unlock()
 		return value, nil
 	case negative:
@@ -90,7 +90,7 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(context.Co
 		s.unlock()
 		return value, err
 	case due:
-		value = s.items[slot].value
+		value = s.nodes[slot].value
 		return c.refresh(ctx, s, hash, key, value, load)
 	}
 	if f := s.flights[key]; f != nil && !c.single && f.group.join() {
@@ -188,7 +188,7 @@ func (s *shard[K, V]) cover(hash uint64, key K, f *flight[V]) {
 	}
 	d := s.deadlines[slot]
 	if d&negativeFlag == 0 && (d == 0 || s.now() < d>>flagBits+s.rules.stale) {
-		f.value, f.err = s.items[slot].value, nil
+		f.value, f.err = s.nodes[slot].value, nil
 		s.staleServed++
 	}
 }

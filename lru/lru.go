@@ -2,7 +2,6 @@ package lru
 
 import (
 	"fmt"
-	"hash/maphash"
 	"math/bits"
 	"runtime"
 	"sync"
@@ -89,7 +88,7 @@ const (
 // one with New or MustNew. It starts no goroutine.
 type Cache[K comparable, V any] struct {
 	// Set by New and never written again, except inside shards.
-	seed   maphash.Seed
+	hasher[K]
 	shift  uint8 // the hash's high bits left by it number the shard
 	single bool  // it is inside an LRU
 	ttl    int64
@@ -120,7 +119,7 @@ type shard[K comparable, V any] struct {
 	_ [shardPadding]byte
 }
 
-const shardPadding = 48
+const shardPadding = 64
 
 // New returns a Cache as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field; for Capacity it is
@@ -156,7 +155,7 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 		return err
 	}
 	c.cfg = cfg
-	c.seed = maphash.MakeSeed()
+	c.hasher = newHasher[K]()
 	c.shift = uint8(64 - bits.Len(uint(cfg.Shards)-1))
 	c.ttl = int64(cfg.TTL)
 	c.rules = rules{
@@ -173,7 +172,7 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 		s := &c.shards[i]
 		s.limit = part(cfg.Capacity, i, cfg.Shards)
 		s.most = part(cfg.MaxCost, i, cfg.Shards)
-		s.seed, s.base, s.rules = c.seed, base, &c.rules
+		s.hasher, s.base, s.rules = c.hasher, base, &c.rules
 		s.hook, s.tells = cfg.Hooks.OnRemove, cfg.Hooks.OnRemove != nil
 		if cfg.Cost != nil {
 			s.costs = []int64{}
@@ -235,8 +234,6 @@ func part[N int | int64](total N, i, shards int) N {
 	return share
 }
 
-func (c *Cache[K, V]) hash(key K) uint64 { return maphash.Comparable(c.seed, key) }
-
 // shard returns the shard of a hash. With one shard the shift is 64, which
 // gives 0.
 func (c *Cache[K, V]) shard(hash uint64) *shard[K, V] { return &c.shards[hash>>c.shift] }
@@ -279,7 +276,7 @@ func (c *Cache[K, V]) Peek(key K) (value V, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if slot := s.peek(hash, key); slot != 0 {
-		return s.items[slot].value, true
+		return s.nodes[slot].value, true
 	}
 	return value, false
 }
@@ -368,7 +365,7 @@ func (s *shard[K, V]) drop(hash uint64, key K, reason Reason) (value V, ok bool)
 		return value, false
 	}
 	if ok = s.live(slot); ok {
-		value = s.items[slot].value
+		value = s.nodes[slot].value
 	} else {
 		reason = Expired
 	}

@@ -37,17 +37,19 @@ const (
 
 // unlink takes slot out of its list.
 func (s *store[K, V]) unlink(slot uint32) {
-	l := s.links[slot]
-	s.links[l.prev].next = l.next
-	s.links[l.next].prev = l.prev
+	nodes := s.nodes
+	prev, next := nodes[slot].prev, nodes[slot].next
+	nodes[prev].next = next
+	nodes[next].prev = prev
 }
 
 // push makes slot the newest of a list.
 func (s *store[K, V]) push(list, slot uint32) {
-	newest := s.links[list].next
-	s.links[slot] = link{prev: list, next: newest}
-	s.links[newest].prev = slot
-	s.links[list].next = slot
+	nodes := s.nodes
+	newest := nodes[list].next
+	nodes[slot].prev, nodes[slot].next = list, newest
+	nodes[newest].prev = slot
+	nodes[list].next = slot
 }
 
 // touch takes note of a use of slot.
@@ -58,17 +60,17 @@ func (s *store[K, V]) touch(slot uint32) {
 		}
 		return
 	}
-	links := s.links
-	l := links[slot]
-	if l.prev == mainList {
+	nodes := s.nodes
+	prev, next := nodes[slot].prev, nodes[slot].next
+	if prev == mainList {
 		return // the newest already
 	}
-	links[l.prev].next = l.next
-	links[l.next].prev = l.prev
-	newest := links[mainList].next
-	links[slot] = link{prev: mainList, next: newest}
-	links[newest].prev = slot
-	links[mainList].next = slot
+	nodes[prev].next = next
+	nodes[next].prev = prev
+	newest := nodes[mainList].next
+	nodes[slot].prev, nodes[slot].next = mainList, newest
+	nodes[newest].prev = slot
+	nodes[mainList].next = slot
 }
 
 // enter puts a new slot into the order.
@@ -90,15 +92,15 @@ func (s *store[K, V]) enter(tag, slot uint32) {
 // evict removes the entry that the policy wants to part with. There is one.
 func (s *store[K, V]) evict(reason Reason) {
 	if s.freqs == nil {
-		s.remove(s.links[mainList].prev, reason)
+		s.remove(s.nodes[mainList].prev, reason)
 		return
 	}
 	// Each turn evicts, promotes, or takes a use from an entry of the main
 	// queue, so the work is paid for by the uses before it.
 	for {
-		main := s.links[mainList].prev
+		main := s.nodes[mainList].prev
 		if s.small > s.limit/smallPart || main == mainList {
-			slot := s.links[smallList].prev
+			slot := s.nodes[smallList].prev
 			if s.freqs[slot]&^inSmall <= 1 {
 				s.ghost.add(s.remove(slot, reason), s.limit)
 				return
@@ -123,12 +125,12 @@ func (s *store[K, V]) evict(reason Reason) {
 // S3-FIFO the main queue comes before the small one, as the latter's entries
 // go first.
 func (s *store[K, V]) slots(oldestFirst bool, yield func(slot uint32) bool) {
-	if len(s.links) == 0 {
+	if len(s.nodes) == 0 {
 		return
 	}
 	if oldestFirst {
 		for _, list := range [...]uint32{smallList, mainList} {
-			for slot := s.links[list].prev; slot != list; slot = s.links[slot].prev {
+			for slot := s.nodes[list].prev; slot != list; slot = s.nodes[slot].prev {
 				if !yield(slot) {
 					return
 				}
@@ -137,7 +139,7 @@ func (s *store[K, V]) slots(oldestFirst bool, yield func(slot uint32) bool) {
 		return
 	}
 	for _, list := range [...]uint32{mainList, smallList} {
-		for slot := s.links[list].next; slot != list; slot = s.links[slot].next {
+		for slot := s.nodes[list].next; slot != list; slot = s.nodes[slot].next {
 			if !yield(slot) {
 				return
 			}

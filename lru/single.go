@@ -69,7 +69,7 @@ func (l *LRU[K, V]) Get(key K) (V, bool) {
 func (l *LRU[K, V]) Peek(key K) (value V, ok bool) {
 	s := &l.c.shards[0]
 	if slot := s.peek(s.hash(key), key); slot != 0 {
-		return s.items[slot].value, true
+		return s.nodes[slot].value, true
 	}
 	return value, false
 }

@@ -1,9 +1,6 @@
 package lru
 
-import (
-	"hash/maphash"
-	"time"
-)
+import "time"
 
 // Slots are numbered from firstSlot on. The two before it are the sentinels of
 // the lists: their links hold each list's ends, and they never hold an entry.
@@ -15,18 +12,17 @@ const (
 	maxSlots = 1<<31 - 2 // entries in one store; the index must stay below 2³² places
 )
 
-type item[K comparable, V any] struct {
-	key   K
-	value V
+// node is what a slot holds. prev is the slot of the next newer entry, next that
+// of the next older one. A free slot uses next for the list of free slots.
+type node[K comparable, V any] struct {
+	prev, next uint32
+	key        K
+	value      V
 }
 
-// link joins a slot to its neighbours: prev is towards the newest entry, next
-// towards the oldest. A free slot uses next for the list of free slots.
-type link struct{ prev, next uint32 }
-
-// store is a cache for one goroutine: a struct of arrays over slots, an index
-// of its own, and the order of the policy as links between slot numbers. So it
-// has no pointers of its own for the garbage collector to follow, and an array
+// store is a cache for one goroutine: arrays over slots, an index of its own,
+// and the order of the policy as links between slot numbers. So it has no
+// pointers of its own for the garbage collector to follow, and an array
 // that no feature needs is never made.
 //
 // A place in the index is the low half of the key's hash (the tag) above the
@@ -34,15 +30,16 @@ type link struct{ prev, next uint32 }
 // from the tag alone, so entries move about in the index, and the index grows,
 // without a look at any key.
 type store[K comparable, V any] struct {
-	index []uint64
-	items []item[K, V]
-	links []link
-
-	deadlines []int64 // nil until an entry has one; see deadline
+	// With the lock before them, what a hit needs fills two cache lines.
+	index     []uint64
+	nodes     []node[K, V]
+	deadlines []int64 // nil until an entry has one; see deadlineAt
 	hits      uint64
-	misses    uint64
 	gone      []Removed[K, V] // removals to be told; gone[:told] have been
-	told      int
+	freqs     []uint8         // S3-FIFO: uses since the last decision, and inSmall
+
+	misses uint64
+	told   int
 
 	free  uint32 // first free slot, 0 for none
 	fresh uint32 // first slot never used
@@ -52,7 +49,6 @@ type store[K comparable, V any] struct {
 	small int // entries in the small queue
 	hand  uint32
 
-	freqs []uint8 // S3-FIFO: uses since the last decision, and inSmall
 	ghost ghost
 	costs []int64 // nil without Config.Cost
 	ttls  []int64 // nil without Config.Sliding, or until an entry has one
@@ -62,7 +58,7 @@ type store[K comparable, V any] struct {
 	refusals map[uint32]error // what negative entries answer
 	edits    map[K]*edit      // keys that Compute works on
 
-	seed  maphash.Seed
+	hasher[K]
 	base  time.Time
 	rules *rules
 	tells bool // there is somebody to tell of removals
@@ -97,8 +93,8 @@ func (s *store[K, V]) find(hash uint64, key K) uint32 {
 			continue
 		}
 		e := index[i]
-		if uint32(e>>32) == tag && e != 0 {
-			if slot := uint32(e); s.items[slot].key == key {
+		if uint32(e>>32) == tag {
+			if slot := uint32(e); s.nodes[slot].key == key || slot == 0 {
 				return slot
 			}
 		} else if e == 0 {
@@ -160,11 +156,11 @@ func (s *store[K, V]) unplace(tag, slot uint32) {
 // take returns a free slot. There is one below limit.
 func (s *store[K, V]) take() uint32 {
 	if slot := s.free; slot != 0 {
-		s.free = s.links[slot].next
+		s.free = s.nodes[slot].next
 		return slot
 	}
-	if int(s.fresh) >= len(s.items) {
-		s.reshape(min(max(8, 2*len(s.items)), s.limit))
+	if int(s.fresh) >= len(s.nodes) {
+		s.reshape(min(max(8, 2*len(s.nodes)), s.limit))
 	}
 	slot := s.fresh
 	s.fresh++
@@ -174,13 +170,12 @@ func (s *store[K, V]) take() uint32 {
 // reshape gives the arrays room for n entries, n not below the slots in use.
 func (s *store[K, V]) reshape(n int) {
 	slots := n + firstSlot
-	s.items = resized(s.items, slots)
-	s.links = resized(s.links, slots)
+	s.nodes = resized(s.nodes, slots)
 	if s.fresh == 0 {
 		s.fresh = firstSlot
 	}
 	if s.fresh == firstSlot {
-		s.links[smallList] = link{smallList, smallList} // as links[mainList] is by itself
+		s.nodes[smallList].prev, s.nodes[smallList].next = smallList, smallList // as mainList is by itself
 	}
 	if s.deadlines != nil {
 		s.deadlines = resized(s.deadlines, slots)
@@ -210,8 +205,6 @@ func resized[T any](old []T, n int) []T {
 	copy(out, old)
 	return out
 }
-
-func (s *store[K, V]) hash(key K) uint64 { return maphash.Comparable(s.seed, key) }
 
 // now is the time since the cache was made.
 func (s *store[K, V]) now() int64 { return int64(time.Since(s.base)) }

@@ -75,7 +75,7 @@ func (s *shard[K, V]) copyTimed() (items []item[K, V], lefts []int64) {
 				return true
 			}
 		}
-		items, lefts = append(items, s.items[slot]), append(lefts, left)
+		items, lefts = append(items, item[K, V]{s.nodes[slot].key, s.nodes[slot].value}), append(lefts, left)
 		return true
 	})
 	return items, lefts

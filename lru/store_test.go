@@ -21,14 +21,14 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	used := make(map[uint32]bool)
 	small, timed, cost, denied := 0, 0, int64(0), 0
 	walk := func(list uint32) {
-		for prev, slot := list, s.links[list].next; ; prev, slot = slot, s.links[slot].next {
-			require.Equal(t, prev, s.links[slot].prev, "links agree")
+		for prev, slot := list, s.nodes[list].next; ; prev, slot = slot, s.nodes[slot].next {
+			require.Equal(t, prev, s.nodes[slot].prev, "links agree")
 			if slot == list {
 				return
 			}
 			require.False(t, used[slot], "slot %d is in the lists twice", slot)
 			used[slot] = true
-			require.Equal(t, slot, s.find(s.hash(s.items[slot].key), s.items[slot].key), "an entry is found")
+			require.Equal(t, slot, s.find(s.hash(s.nodes[slot].key), s.nodes[slot].key), "an entry is found")
 			if s.freqs != nil {
 				require.LessOrEqual(t, s.freqs[slot]&^inSmall, uint8(maxFreq))
 				require.Equal(t, list == smallList, s.freqs[slot]&inSmall != 0, "the mark says which list")
@@ -48,7 +48,7 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 			}
 		}
 	}
-	if len(s.links) > 0 {
+	if len(s.nodes) > 0 {
 		walk(mainList)
 		walk(smallList)
 	}
@@ -70,9 +70,9 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	}
 	require.Equal(t, s.len, places)
 	free := 0
-	for slot := s.free; slot != 0; slot = s.links[slot].next {
+	for slot := s.free; slot != 0; slot = s.nodes[slot].next {
 		require.False(t, used[slot])
-		require.Equal(t, item[K, V]{}, s.items[slot], "a free slot holds on to nothing")
+		require.Equal(t, node[K, V]{next: s.nodes[slot].next}, s.nodes[slot], "a free slot holds on to nothing")
 		for _, a := range [][]int64{s.deadlines, s.ttls, s.costs} {
 			require.True(t, a == nil || a[slot] == 0)
 		}
@@ -80,8 +80,8 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	}
 	require.Equal(t, max(0, int(s.fresh)-firstSlot), s.len+free)
 	require.Empty(t, s.edits)
-	for _, n := range []int{len(s.links), len(s.deadlines), len(s.ttls), len(s.costs), len(s.freqs)} {
-		require.True(t, n == 0 || n == len(s.items))
+	for _, n := range []int{len(s.deadlines), len(s.ttls), len(s.costs), len(s.freqs)} {
+		require.True(t, n == 0 || n == len(s.nodes))
 	}
 }
 
@@ -295,7 +295,7 @@ func TestEntryBytes(t *testing.T) {
 	bytes := 0
 	for i := range c.shards {
 		s := &c.shards[i]
-		bytes += int(unsafe.Sizeof(*s)) + 8*cap(s.index) + 8*cap(s.links) + 16*cap(s.items)
+		bytes += int(unsafe.Sizeof(*s)) + 8*cap(s.index) + 24*cap(s.nodes)
 		require.Nil(t, s.deadlines)
 		require.Nil(t, s.costs)
 		require.Nil(t, s.freqs)
@@ -348,4 +348,31 @@ func TestBacklogOfEventsIsDeliveredInOrder(t *testing.T) {
 	}
 	require.Zero(t, c.Stats().Undelivered)
 	require.LessOrEqual(t, cap(c.shards[0].gone), 1024, "the memory of a backlog is given back")
+}
+
+// Integers have a hash of their own: it must tell neighbours apart in the bits
+// that choose the shard and in those that choose the place, and differ from
+// cache to cache.
+func TestIntegersAreSpreadOverShardsAndPlaces(t *testing.T) {
+	for _, stride := range []uint64{1, 8, 1 << 16, 1 << 32} {
+		h := newHasher[uint64]()
+		require.NotNil(t, h.fast)
+		var shards, places [64]int
+		const n = 64 * 1000
+		for i := range n {
+			hash := h.hash(uint64(i) * stride)
+			shards[hash>>58]++
+			places[reduce(uint32(hash), 64)]++
+		}
+		for i := range 64 {
+			require.InDelta(t, 1000, shards[i], 200, "stride %d", stride)
+			require.InDelta(t, 1000, places[i], 200, "stride %d", stride)
+		}
+		other := newHasher[uint64]()
+		require.NotEqual(t, h.hash(1), other.hash(1), "each cache has its secret")
+	}
+	require.Nil(t, newHasher[string]().fast)
+	require.NotNil(t, newHasher[int]().fast)
+	require.NotNil(t, newHasher[uint32]().fast)
+	require.NotNil(t, newHasher[int64]().fast)
 }

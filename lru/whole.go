@@ -41,7 +41,7 @@ func (c *Cache[K, V]) end(oldest bool) (key K, value V, ok bool) {
 		s.mu.Lock()
 		s.slots(oldest, func(slot uint32) bool {
 			if ok = s.live(slot); ok {
-				key, value = s.items[slot].key, s.items[slot].value
+				key, value = s.nodes[slot].key, s.nodes[slot].value
 			}
 			return !ok
 		})

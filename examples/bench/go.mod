@@ -21,8 +21,12 @@ require (
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
+	github.com/elastic/go-freelru v0.16.0 // indirect
 	github.com/facebookgo/clock v0.0.0-20150410010913-600d898af40a // indirect
+	github.com/hashicorp/golang-lru/v2 v2.0.7 // indirect
+	github.com/maypok86/otter/v2 v2.4.0 // indirect
 	github.com/peterbourgon/g2s v0.0.0-20170223122336-d4e7ad98afea // indirect
+	github.com/phuslu/lru v1.0.20 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 )
 

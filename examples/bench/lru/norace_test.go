@@ -1,0 +1,5 @@
+//go:build !race
+
+package lrubench
+
+const raceEnabled = false
