@@ -1,0 +1,327 @@
+package ratelimit
+
+import (
+	"math"
+	"time"
+)
+
+// state is all that is kept for one key, under the lock that holds the key.
+// All its times are ns on the limiter's clock, which begins at epoch.
+type state struct {
+	newest int64 // time of the last event; time does not go back behind it
+	more   *more // nil while the key is under the default plan, of one rule, and the inline words suffice
+	in     [inline]uint32
+	c      cell
+}
+
+// more is what only some keys need.
+type more struct {
+	plan  *Plan    // nil means the default
+	ring  []uint32 // words of the first rule, once the inline ones are too few
+	rest  []extra  // the other rules
+	queue []*ticket
+}
+
+// extra is the cell of a rule that is not the first.
+type extra struct {
+	c  cell
+	in [inline]uint32
+	w  []uint32 // once the inline ones are too few
+}
+
+const (
+	epoch = 1 << 61 // the clock at the making of a limiter, so that earlier times are positive too
+	never = math.MaxInt64
+)
+
+// ring returns the view of rule i.
+func (s *state) ring(p *Plan, i int) ring {
+	g := ring{r: &p.rules[i], c: &s.c, w: s.in[:]}
+	if !g.r.gcra {
+		g.ref = g.r.tick(s.newest)
+	}
+	switch {
+	case i > 0:
+		x := &s.more.rest[i-1]
+		g.c, g.w = &x.c, x.in[:]
+		if x.w != nil {
+			g.w = x.w
+		}
+	case s.more != nil && s.more.ring != nil:
+		g.w = s.more.ring
+	}
+	return g
+}
+
+// setWords gives rule i a larger ring.
+func (s *state) setWords(i int, w []uint32) {
+	switch {
+	case i > 0:
+		s.more.rest[i-1].w = w
+	case s.more == nil:
+		s.more = &more{ring: w}
+	default:
+		s.more.ring = w
+	}
+}
+
+// equip readies a state for a plan that is not the default, or has several
+// rules.
+func (s *state) equip(p, byDefault *Plan) {
+	if p == byDefault && len(p.rules) == 1 {
+		return
+	}
+	s.more = &more{rest: make([]extra, len(p.rules)-1)}
+	if p != byDefault {
+		s.more.plan = p
+	}
+}
+
+// plan returns the plan of the key.
+func (s *state) plan(byDefault *Plan) *Plan {
+	if s.more != nil && s.more.plan != nil {
+		return s.more.plan
+	}
+	return byDefault
+}
+
+// waiting tells whether somebody has a place in the future.
+func (s *state) waiting() bool { return s.more != nil && len(s.more.queue) > 0 }
+
+// idle tells whether nothing that s holds counts at t.
+func (s *state) idle(p *Plan, t int64) bool {
+	last := s.newest
+	if s.waiting() {
+		last = max(last, s.more.queue[len(s.more.queue)-1].at)
+	}
+	return last+p.horizon <= t
+}
+
+// reading is what one rule has to say about a request.
+type reading struct {
+	wait            int64 // ns until it fits; 0 if it does
+	left            int   // permits that remain before it
+	reset           int64 // ns until nothing of the rule is left
+	entries, events int   // gone from its ring
+}
+
+// read asks the rule of g for n permits at t, which is not before ref.
+func (g *ring) read(n int, t int64) (m reading) {
+	r := g.r
+	if r.gcra {
+		return g.readGCRA(n, t)
+	}
+	m.entries, m.events = g.gone(t)
+	m.left = r.limit - (int(g.c.used) - m.events)
+	if last := int(g.c.n) - 1; last >= m.entries {
+		m.reset = g.leaves(last) - t
+	}
+	switch need := n - m.left; {
+	case n > r.limit:
+		m.wait = never
+	case need <= 0:
+	case r.wide:
+		i := m.entries
+		for need -= g.count(i); need > 0; need -= g.count(i) {
+			i++
+		}
+		m.wait = g.leaves(i) - t
+	default:
+		m.wait = g.leaves(m.entries+need-1) - t
+	}
+	return m
+}
+
+// readGCRA is read for the generic cell rate algorithm (ITU-T I.371), in its
+// form as a virtual schedule.
+func (g *ring) readGCRA(n int, t int64) (m reading) {
+	r := g.r
+	if r.limit == 0 {
+		return reading{wait: never}
+	}
+	m.reset = max(g.arrival()-t, 0)
+	m.left = int((r.interval*int64(r.limit) - m.reset) / r.interval)
+	switch {
+	case n > r.limit:
+		m.wait = never
+	case n > m.left:
+		m.wait = m.reset + r.interval*int64(n-r.limit)
+	}
+	return m
+}
+
+// decide answers a request for n permits at now and changes nothing. Nobody
+// may be waiting, or waiting is until when.
+func (s *state) decide(p *Plan, n int, now int64, waiting int64) (d Decision) {
+	t := max(now, s.newest)
+	d.Allowed, d.Index = true, -1
+	var longest, reset int64
+	for i := range p.rules {
+		g := s.ring(p, i)
+		m := g.read(n, t)
+		if g.r.shadow {
+			if m.wait > 0 && !d.Shadowed {
+				d.Shadowed, d.ShadowRule = true, g.r.name
+			}
+			continue
+		}
+		if d.Index < 0 || m.wait > longest || longest == 0 && m.left < d.Remaining {
+			d.Index, d.Rule, d.Limit, d.Window = i, g.r.name, g.r.limit, time.Duration(g.r.window)
+			longest, d.Remaining, reset = m.wait, m.left, m.reset
+		}
+	}
+	if d.Index < 0 {
+		d.Index, d.Unlimited = 0, true
+		return d
+	}
+	if waiting > t && longest != never {
+		longest, d.Remaining = max(longest, waiting-t), 0
+	}
+	late := t - now
+	d.ResetAfter = time.Duration(reset)
+	if reset > 0 {
+		d.ResetAfter += time.Duration(late)
+	}
+	if longest > 0 {
+		d.Allowed = false
+		d.RetryAfter = Never
+		if longest < never-late {
+			d.RetryAfter = time.Duration(longest + late)
+		}
+	}
+	return d
+}
+
+// peek answers what take would, and takes nothing.
+func (s *state) peek(p *Plan, n int, now int64) Decision {
+	turn := int64(0)
+	if s.waiting() {
+		s.settle(p, now)
+		if s.waiting() {
+			turn = s.turn(p, n, max(now, s.newest))
+		}
+	}
+	return s.decide(p, n, now, turn)
+}
+
+// take takes n permits at now, or none.
+func (s *state) take(p *Plan, n int, now int64) Decision {
+	d := s.peek(p, n, now)
+	if !d.Allowed || n == 0 {
+		return d
+	}
+	s.commit(p, n, max(now, s.newest))
+	if !d.Unlimited {
+		d.Remaining -= n
+		g := s.ring(p, d.Index)
+		d.ResetAfter = time.Duration(g.lasts(s.newest) - now)
+	}
+	return d
+}
+
+// lasts returns when nothing of the rule is left, at t or later.
+func (g *ring) lasts(t int64) int64 {
+	switch {
+	case g.r.gcra:
+		return max(g.arrival(), t)
+	case g.c.n == 0:
+		return t
+	}
+	return max(g.leaves(int(g.c.n)-1), t)
+}
+
+// commit counts n events at t, which is not before newest, in all rules that
+// they fit: in every one that is enforced, which the caller knows, and in the
+// shadows that would have admitted them.
+func (s *state) commit(p *Plan, n int, t int64) {
+	for i := range p.rules {
+		g := s.ring(p, i)
+		m := g.read(n, t)
+		switch {
+		case m.wait > 0:
+			continue
+		case g.r.gcra:
+			g.setArrival(t + m.reset + g.r.interval*int64(n))
+			continue
+		}
+		g.drop(m.entries, m.events)
+		g.ref = g.r.tick(t)
+		room := int(g.c.n) + n
+		if g.r.wide {
+			room = int(g.c.n) + 1
+		}
+		if room > g.slots() {
+			w := g.grown(room)
+			s.setWords(i, w)
+			g.w = w
+		}
+		g.put(n)
+	}
+	s.newest = t
+}
+
+// allowOne is take of one permit for a plan that is simple, without a queue.
+func (s *state) allowOne(p *Plan, now int64) bool {
+	t := max(now, s.newest)
+	g := s.ring(p, 0)
+	if entries, events := g.gone(t); entries > 0 {
+		g.drop(entries, events)
+	} else if int(g.c.used) >= g.r.limit {
+		return false
+	}
+	g.ref = g.r.tick(t)
+	if int(g.c.n) == len(g.w) {
+		w := g.grown(int(g.c.n) + 1)
+		s.setWords(0, w)
+		g.w = w
+	}
+	g.w[(int(g.c.head)+int(g.c.n))&(len(g.w)-1)] = uint32(g.ref)
+	g.c.n++
+	g.c.used++
+	s.newest = t
+	return true
+}
+
+// spare returns how many permits could be taken at once at now, up to n.
+func (s *state) spare(p *Plan, n int, now int64) int {
+	if s.waiting() {
+		s.settle(p, now)
+		if s.waiting() {
+			return 0
+		}
+	}
+	t := max(now, s.newest)
+	for i := range p.rules {
+		if g := s.ring(p, i); !g.r.shadow {
+			m := g.read(0, t)
+			n = min(n, m.left)
+		}
+	}
+	return n
+}
+
+// refund takes back the n newest events at now from each rule.
+func (s *state) refund(p *Plan, n int, now int64) {
+	if s.waiting() {
+		s.settle(p, now)
+	}
+	t := max(now, s.newest)
+	for i := range p.rules {
+		g := s.ring(p, i)
+		if g.r.gcra {
+			back := min(g.r.interval*int64(min(n, g.r.limit)), max(g.arrival()-t, 0))
+			g.setArrival(g.arrival() - back)
+			continue
+		}
+		// Those that no longer count are not there to be given back.
+		if entries, events := g.gone(t); entries > 0 {
+			n := min(n, int(g.c.used)-events)
+			g.take(n)
+			continue
+		}
+		g.take(n)
+	}
+	if s.waiting() {
+		s.schedule(p, t)
+	}
+}
