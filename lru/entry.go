@@ -105,6 +105,14 @@ func (s *store[K, V]) put(hash uint64, key K, value V, cost, ttl int64) bool {
 	if s.timed > 0 {
 		s.sweep(2)
 	}
+	// A full store with one list will evict its oldest entry next. To load its
+	// place in the index here lets the processor wait for both places at once.
+	var victim, tag uint32
+	if s.len >= s.limit && s.freqs == nil {
+		victim = s.nodes[mainList].prev
+		tag = s.tag(victim)
+		s.warm = s.index[reduce(tag, len(s.index))]
+	}
 	slot := s.find(hash, key)
 	if len(s.edits) > 0 {
 		s.edited(key)
@@ -125,6 +133,9 @@ func (s *store[K, V]) put(hash uint64, key K, value V, cost, ttl int64) bool {
 		}
 		return true
 	}
+	if victim != 0 {
+		s.removeTagged(victim, tag, Evicted)
+	}
 	for s.len >= s.limit || s.most > 0 && s.cost > s.most-cost {
 		s.evict(Evicted)
 	}
@@ -132,6 +143,9 @@ func (s *store[K, V]) put(hash uint64, key K, value V, cost, ttl int64) bool {
 	n := &s.nodes[slot]
 	n.key, n.value = key, value
 	s.place(hash<<32 | uint64(slot))
+	if s.tags != nil {
+		s.tags[slot] = uint32(hash)
+	}
 	s.enter(uint32(hash), slot)
 	s.len++
 	s.label(slot, cost, ttl)
@@ -218,8 +232,13 @@ func (s *store[K, V]) depart(slot uint32, reason Reason) {
 // remove takes an entry out by its slot, whatever its key equals, and returns
 // its tag.
 func (s *store[K, V]) remove(slot uint32, reason Reason) uint32 {
+	tag := s.tag(slot)
+	s.removeTagged(slot, tag, reason)
+	return tag
+}
+
+func (s *store[K, V]) removeTagged(slot, tag uint32, reason Reason) {
 	it := &s.nodes[slot]
-	tag := uint32(s.hash(it.key))
 	s.unplace(tag, slot)
 	s.depart(slot, reason)
 	if s.freqs != nil && s.freqs[slot]&inSmall != 0 {
@@ -232,7 +251,6 @@ func (s *store[K, V]) remove(slot uint32, reason Reason) uint32 {
 	*it = node[K, V]{next: s.free} // so that what it pointed to can be collected
 	s.free = slot
 	s.len--
-	return tag
 }
 
 // sweep looks at n slots, going round, and removes those that are over. Every
@@ -295,6 +313,9 @@ func (s *store[K, V]) clear() {
 	if s.freqs != nil {
 		s.freqs = []uint8{}
 	}
+	if s.tags != nil {
+		s.tags = []uint32{}
+	}
 	s.ghost = ghost{}
 	s.free, s.fresh, s.len, s.small, s.hand = 0, 0, 0, 0, 0
 }
@@ -328,11 +349,18 @@ func (s *store[K, V]) compact() {
 	if s.freqs != nil {
 		s.freqs = []uint8{}
 	}
+	if s.tags != nil {
+		s.tags = []uint32{}
+	}
 	s.reshape(s.limit)
 	old.slots(true, func(from uint32) bool {
 		to := s.take()
 		s.nodes[to].key, s.nodes[to].value = old.nodes[from].key, old.nodes[from].value
-		s.place(s.hash(old.nodes[from].key)<<32 | uint64(to))
+		tag := old.tag(from)
+		s.place(uint64(tag)<<32 | uint64(to))
+		if s.tags != nil {
+			s.tags[to] = tag
+		}
 		list := uint32(mainList)
 		if s.freqs != nil {
 			s.freqs[to] = old.freqs[from]

@@ -9,12 +9,13 @@ import (
 // keys that meet in one place.
 type hasher[K comparable] struct {
 	seed maphash.Seed
-	fast func(K) uint64 // for the most common integers; nil for other keys
+	fast func(K) uint64 // for strings and the most common integers; nil for other keys
+	kept bool           // a hash costs more than the memory to keep a half of it
 }
 
 func newHasher[K comparable]() hasher[K] {
 	seed := maphash.MakeSeed()
-	h := hasher[K]{seed: seed}
+	h := hasher[K]{seed: seed, kept: true}
 	a, b := maphash.Comparable(seed, 1), maphash.Comparable(seed, 2)
 	for _, f := range []any{
 		func(k int) uint64 { return mix(uint64(k), a, b) },
@@ -24,8 +25,11 @@ func newHasher[K comparable]() hasher[K] {
 		func(k int32) uint64 { return mix(uint64(k), a, b) },
 	} {
 		if f, ok := f.(func(K) uint64); ok {
-			h.fast = f
+			h.fast, h.kept = f, false
 		}
+	}
+	if f, ok := any(func(k string) uint64 { return maphash.String(seed, k) }).(func(K) uint64); ok {
+		h.fast = f
 	}
 	return h
 }

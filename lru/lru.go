@@ -119,7 +119,7 @@ type shard[K comparable, V any] struct {
 	_ [shardPadding]byte
 }
 
-const shardPadding = 64
+const shardPadding = 24
 
 // New returns a Cache as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field; for Capacity it is
@@ -174,6 +174,9 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 		s.most = part(cfg.MaxCost, i, cfg.Shards)
 		s.hasher, s.base, s.rules = c.hasher, base, &c.rules
 		s.hook, s.tells = cfg.Hooks.OnRemove, cfg.Hooks.OnRemove != nil
+		if s.kept {
+			s.tags = []uint32{}
+		}
 		if cfg.Cost != nil {
 			s.costs = []int64{}
 		}

@@ -49,6 +49,7 @@ type store[K comparable, V any] struct {
 	small int // entries in the small queue
 	hand  uint32
 
+	tags  []uint32 // nil where a hash is cheaper than memory
 	ghost ghost
 	costs []int64 // nil without Config.Cost
 	ttls  []int64 // nil without Config.Sliding, or until an entry has one
@@ -59,6 +60,7 @@ type store[K comparable, V any] struct {
 	edits    map[K]*edit      // keys that Compute works on
 
 	hasher[K]
+	warm  uint64 // written to keep a load from being optimised away; never read
 	base  time.Time
 	rules *rules
 	tells bool // there is somebody to tell of removals
@@ -189,6 +191,9 @@ func (s *store[K, V]) reshape(n int) {
 	if s.freqs != nil {
 		s.freqs = resized(s.freqs, slots)
 	}
+	if s.tags != nil {
+		s.tags = resized(s.tags, slots)
+	}
 	// Five places for three entries: at most 60 % full, so a
 	// hit looks at 1.75 places on average and a miss at 3.6.
 	old := s.index
@@ -204,6 +209,15 @@ func resized[T any](old []T, n int) []T {
 	out := make([]T, n)
 	copy(out, old)
 	return out
+}
+
+// tag returns the low half of the hash of a slot's key. For most kinds of keys
+// it is kept: a string's bytes would have to come from memory for it.
+func (s *store[K, V]) tag(slot uint32) uint32 {
+	if s.tags != nil {
+		return s.tags[slot]
+	}
+	return uint32(s.hash(s.nodes[slot].key))
 }
 
 // now is the time since the cache was made.

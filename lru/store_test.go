@@ -28,6 +28,7 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 			}
 			require.False(t, used[slot], "slot %d is in the lists twice", slot)
 			used[slot] = true
+			require.Equal(t, uint32(s.hash(s.nodes[slot].key)), s.tag(slot))
 			require.Equal(t, slot, s.find(s.hash(s.nodes[slot].key), s.nodes[slot].key), "an entry is found")
 			if s.freqs != nil {
 				require.LessOrEqual(t, s.freqs[slot]&^inSmall, uint8(maxFreq))
@@ -80,7 +81,7 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	}
 	require.Equal(t, max(0, int(s.fresh)-firstSlot), s.len+free)
 	require.Empty(t, s.edits)
-	for _, n := range []int{len(s.deadlines), len(s.ttls), len(s.costs), len(s.freqs)} {
+	for _, n := range []int{len(s.deadlines), len(s.ttls), len(s.costs), len(s.freqs), len(s.tags)} {
 		require.True(t, n == 0 || n == len(s.nodes))
 	}
 }
@@ -371,7 +372,8 @@ func TestIntegersAreSpreadOverShardsAndPlaces(t *testing.T) {
 		other := newHasher[uint64]()
 		require.NotEqual(t, h.hash(1), other.hash(1), "each cache has its secret")
 	}
-	require.Nil(t, newHasher[string]().fast)
+	require.Nil(t, newHasher[[2]string]().fast)
+	require.True(t, newHasher[string]().kept)
 	require.NotNil(t, newHasher[int]().fast)
 	require.NotNil(t, newHasher[uint32]().fast)
 	require.NotNil(t, newHasher[int64]().fast)
