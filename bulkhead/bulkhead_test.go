@@ -560,8 +560,7 @@ func TestBulkheadZeroConfigHasTenSlots(t *testing.T) {
 
 func TestBulkheadUncontendedCallsDoNotAllocate(t *testing.T) {
 	b := bulkhead.MustNew(bulkhead.Config{})
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := t.Context()
 	fn := func(context.Context) error { return nil }
 	fv := func(context.Context) (int, error) { return 0, nil }
 	for name, f := range map[string]func(){

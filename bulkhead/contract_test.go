@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -193,7 +192,7 @@ func TestContractPanicAndGoexit(t *testing.T) {
 					require.Equal(t, errCause, recover())
 					// The stack still has the frame that panicked: nothing
 					// recovered and panicked again on the way.
-					require.True(t, strings.Contains(string(debug.Stack()), "bulkhead_test.explode"))
+					require.Contains(t, string(debug.Stack()), "bulkhead_test.explode")
 				}()
 				_ = b.Do(t.Context(), explode)
 			}()

@@ -9,7 +9,7 @@
 //
 //	var db = bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 20, MaxWait: time.Second})
 //
-//	err := db.Do(ctx, func(ctx context.Context) error { return query(ctx) })
+//	err := db.Do(ctx, query)
 //
 // DoValue returns a value as well, and Wrap makes a guarded function, which
 // nests with other guards. Outermost first, the order that works is fallback,

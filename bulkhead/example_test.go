@@ -55,7 +55,7 @@ func ExampleBulkhead_Do() {
 
 	var db = bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 20, MaxWait: time.Second})
 
-	err := db.Do(ctx, func(ctx context.Context) error { return query(ctx) })
+	err := db.Do(ctx, query)
 
 	fmt.Println(err)
 	// Output: <nil>
@@ -214,8 +214,7 @@ func ExampleFullError() {
 	p, _ := b.TryAcquire()
 	defer p.Release()
 	_, err := b.Acquire(context.Background())
-	var full *bulkhead.FullError
-	if errors.As(err, &full) {
+	if full, ok := errors.AsType[*bulkhead.FullError](err); ok {
 		fmt.Println(full.Name, full.Reason, full.InUse, full.Limit)
 	}
 	fmt.Println(errors.Is(err, bulkhead.ErrFull))
@@ -236,8 +235,7 @@ func ExampleFullError_RetryAfter() {
 func ExampleWeightError() {
 	b := bulkhead.MustNew(bulkhead.Config{Limit: 4})
 	_, err := b.AcquireN(context.Background(), 5)
-	var weight *bulkhead.WeightError
-	if errors.As(err, &weight) {
+	if weight, ok := errors.AsType[*bulkhead.WeightError](err); ok {
 		fmt.Println(weight.Weight, "above", weight.Limit, errors.Is(err, bulkhead.ErrWeight))
 	}
 	// Output: 5 above 4 true

@@ -374,8 +374,8 @@ func TestStatsCountWaitsInTheirBuckets(t *testing.T) {
 		waits := []time.Duration{time.Second, 64*time.Microsecond + 1, 128 * time.Microsecond, time.Hour, 64 * time.Microsecond}
 		var total time.Duration
 		for _, d := range waits {
-			holder, w := call(b, 1), (*caller)(nil)
-			w = call(b, 1)
+			holder := call(b, 1)
+			w := call(b, 1)
 			time.Sleep(d)
 			holder.release()
 			w.release()
@@ -395,8 +395,8 @@ func TestStatsMeasureEveryWaitHoweverShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := bulkhead.MustNew(bulkhead.Config{Limit: 1})
 		for range 320 {
-			holder, w := call(b, 1), (*caller)(nil)
-			w = call(b, 1)
+			holder := call(b, 1)
+			w := call(b, 1)
 			holder.release()
 			w.release()
 		}
@@ -456,8 +456,8 @@ func TestHooksAreToldEachWaitHoweverShort(t *testing.T) {
 			OnAcquired: func(e bulkhead.Acquired) { waits = append(waits, e.Wait) },
 		}})
 		for range 3 {
-			holder, w := call(b, 1), (*caller)(nil)
-			w = call(b, 1)
+			holder := call(b, 1)
+			w := call(b, 1)
 			time.Sleep(50 * time.Microsecond)
 			holder.release()
 			w.release()

@@ -221,8 +221,7 @@ func BenchmarkBulkheadAcquireParallel(b *testing.B) {
 // operation is a wait and a hand-off. The context can be cancelled, as that of
 // a server's request can.
 func BenchmarkBulkheadHandoff(b *testing.B) {
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
+	ctx := b.Context()
 	for _, r := range loops {
 		if r.peer == "floor-cas" {
 			continue // it cannot wait
