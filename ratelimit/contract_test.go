@@ -135,6 +135,7 @@ func TestContractDoneWhileWaiting(t *testing.T) {
 		require.Equal(t, 1, p.waiting())
 		//bedplate:allow sleep: runs in the bubble of eachEntry
 		time.Sleep(2 * time.Second)
+		synctest.Wait()
 		require.NoError(t, behind)
 		require.LessOrEqual(t, turn, time.Second, "the one behind moved up")
 		require.Zero(t, p.waiting())
@@ -191,21 +192,36 @@ func TestContractCancelDoesNotReachOthers(t *testing.T) {
 	eachEntry(t, func(t *testing.T, _ string, limit ratelimit.Limit, enter func(context.Context, pair) error) {
 		p := newPair(time.Minute, limit)
 		p.exhaust()
+		var mu sync.Mutex
 		var errs [3]error
+		results := func() [3]error {
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			return errs
+		}
 		var cancels [3]context.CancelFunc
 		for i := range errs {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancels[i] = cancel
+			mu.Lock()
 			errs[i] = errCause
-			go func() { errs[i] = enter(ctx, p) }()
+			mu.Unlock()
+			go func() {
+				err := enter(ctx, p)
+				mu.Lock()
+				defer mu.Unlock()
+				errs[i] = err
+			}()
 			synctest.Wait()
 		}
 		cancels[1]()
 		synctest.Wait()
-		require.Equal(t, [3]error{errCause, context.Canceled, errCause}, errs)
+		require.Equal(t, [3]error{errCause, context.Canceled, errCause}, results())
 		//bedplate:allow sleep: runs in the bubble of eachEntry
 		time.Sleep(2 * time.Second)
-		require.Equal(t, [3]error{nil, context.Canceled, nil}, errs)
+		synctest.Wait()
+		require.Equal(t, [3]error{nil, context.Canceled, nil}, results())
 		cancels[0]()
 		cancels[2]()
 	})

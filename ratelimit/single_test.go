@@ -1,6 +1,7 @@
 package ratelimit_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -119,12 +120,15 @@ func TestSingleWaitsBehindThoseWhoWait(t *testing.T) {
 				s := single(t, limit)
 				require.True(t, s.Take(2).Allowed)
 				start := time.Now()
+				var mu sync.Mutex
 				var order []int
 				for i := range 3 {
 					go func() {
 						if err := s.WaitN(t.Context(), 2); err != nil {
 							t.Error(err)
 						}
+						mu.Lock()
+						defer mu.Unlock()
 						order = append(order, i)
 					}()
 					synctest.Wait()
@@ -136,6 +140,7 @@ func TestSingleWaitsBehindThoseWhoWait(t *testing.T) {
 					time.Sleep(time.Second)
 					synctest.Wait()
 				}
+				synctest.Wait()
 				require.Equal(t, []int{0, 1, 2}, order)
 				require.Equal(t, 3*time.Second, time.Since(start))
 			})

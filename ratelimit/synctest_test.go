@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -149,6 +150,7 @@ func TestWaitersAreServedInOrderAtTheirTimes(t *testing.T) {
 					}
 				}
 				time.Sleep(10 * time.Second)
+				synctest.Wait()
 				want := []string{"0 at 0s", "1 at 0s", "2 at 1s", "3 at 1s", "4 at 2s", "5 at 2s"}
 				if name == "gcra" {
 					want = []string{"0 at 0s", "1 at 0s", "2 at 500ms", "3 at 1s", "4 at 1.5s", "5 at 2s"}
@@ -282,20 +284,20 @@ func TestWaitersMoveUpWhenPermitsComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPair(0, ratelimit.Per(2, time.Hour))
 		p.exhaust()
-		served := 0
+		var served atomic.Int64
 		for range 2 {
-			go func() { _ = p.keyed.Wait(t.Context(), "k"); served++ }()
-			go func() { _ = p.single.Wait(t.Context()); served++ }()
+			go func() { _ = p.keyed.Wait(t.Context(), "k"); served.Add(1) }()
+			go func() { _ = p.single.Wait(t.Context()); served.Add(1) }()
 			synctest.Wait()
 		}
 		p.keyed.Refund("k", 1)
 		p.single.Refund(1)
 		synctest.Wait()
-		require.Equal(t, 2, served)
+		require.EqualValues(t, 2, served.Load())
 		p.keyed.Reset("k")
 		p.single.Reset()
 		synctest.Wait()
-		require.Equal(t, 4, served)
+		require.EqualValues(t, 4, served.Load())
 	})
 }
 
@@ -313,11 +315,11 @@ func TestACancellationStormLosesNoPermitAndPassesNoLimit(t *testing.T) {
 				for i := range 60 {
 					wg.Go(func() {
 						rng := rand.New(rand.NewPCG(uint64(i), 1))
-						time.Sleep(time.Duration(rng.IntN(2e9)))
+						time.Sleep(time.Duration(rng.Int64N(2e9)))
 						ctx, cancel := context.WithCancel(t.Context())
 						defer cancel()
 						if rng.IntN(2) == 0 {
-							stop := time.AfterFunc(time.Duration(rng.IntN(8e9)), cancel)
+							stop := time.AfterFunc(time.Duration(rng.Int64N(8e9)), cancel)
 							defer stop.Stop()
 						}
 						switch err := p.keyed.Wait(ctx, "k"); {

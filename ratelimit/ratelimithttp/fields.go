@@ -1,0 +1,113 @@
+package ratelimithttp
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/bedplate/bedplate/ratelimit"
+)
+
+const (
+	problemUnauthorized = `{"title":"Unauthorized","status":401}`
+	problemUnknown      = `{"title":"Client address unknown","status":400}`
+)
+
+// setFields sets the fields that tell a client how it stands: by the rule that
+// binds, since the others are of no use to it now.
+func (m *Middleware) setFields(h http.Header, d *ratelimit.Decision) {
+	if d.Unlimited {
+		return
+	}
+	reset := d.ResetAfter
+	if !d.Allowed {
+		reset = d.RetryAfter // Retry-After should not be earlier than the reset
+	}
+	if !m.cfg.NoFields {
+		name := d.Rule
+		if name == "" {
+			name = m.cfg.Name
+		}
+		// One allocation for both values, of which the policy is a part, and
+		// one for the slices that a Header has.
+		buf := make([]byte, 0, 128)
+		buf = appendString(buf, name)
+		buf = append(buf, ";q="...)
+		buf = strconv.AppendInt(buf, int64(d.Limit), 10)
+		buf = append(buf, ";w="...)
+		buf = strconv.AppendInt(buf, wholeSeconds(d.Window), 10)
+		policy := len(buf)
+		buf = appendString(buf, name)
+		buf = append(buf, ";r="...)
+		buf = strconv.AppendInt(buf, int64(d.Remaining), 10)
+		if reset != ratelimit.Never {
+			buf = append(buf, ";t="...)
+			buf = strconv.AppendInt(buf, wholeSeconds(reset), 10)
+		}
+		text := string(buf)
+		values := [...]string{text[:policy], text[policy:]}
+		h["Ratelimit-Policy"] = values[0:1:1]
+		h["Ratelimit"] = values[1:2:2]
+	}
+	if m.cfg.LegacyFields {
+		h.Set("X-RateLimit-Limit", strconv.Itoa(d.Limit))
+		h.Set("X-RateLimit-Remaining", strconv.Itoa(d.Remaining))
+		h.Set("X-RateLimit-Reset", seconds(reset))
+	}
+}
+
+// appendString appends s as a String of structured fields (RFC 9651), with
+// those characters left out that such a String cannot have.
+func appendString(buf []byte, s string) []byte {
+	buf = append(buf, '"')
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			buf = append(buf, '\\', c)
+		case c >= ' ' && c < 0x7f:
+			buf = append(buf, c)
+		}
+	}
+	return append(buf, '"')
+}
+
+// refuse answers a request over the limit.
+func (m *Middleware) refuse(w http.ResponseWriter, d *ratelimit.Decision) {
+	name := d.Rule
+	if name == "" {
+		name = m.cfg.Name
+	}
+	var body strings.Builder
+	body.WriteString(`{"type":"https://iana.org/assignments/http-problem-types#quota-exceeded","title":"Too many requests","status":429,"violated-policies":[`)
+	body.Write(appendString(nil, name))
+	body.WriteString("]}")
+	problem(w, http.StatusTooManyRequests, body.String())
+}
+
+// problem writes a problem document.
+func problem(w http.ResponseWriter, status int, document string) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(document))
+}
+
+// grain is what a window may hold an event too long. It is taken off, so that
+// a minute does not become 61 seconds; an answer travels longer than that.
+const grain = 100 * time.Microsecond
+
+// wholeSeconds is d in seconds, rounded up, so that nobody comes early.
+func wholeSeconds(d time.Duration) int64 {
+	d = max(d-grain, 0)
+	s := int64(d / time.Second)
+	if d%time.Second > 0 {
+		s++
+	}
+	return s
+}
+
+// seconds is d as Retry-After has it: rounded up and at least one. A year
+// stands for never.
+func seconds(d time.Duration) string {
+	return strconv.FormatInt(min(max(wholeSeconds(d), 1), 365*24*60*60), 10)
+}
