@@ -5,7 +5,6 @@ import (
 	"errors"
 	"runtime"
 	"runtime/debug"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -246,7 +245,7 @@ func TestContractPanicAndGoexit(t *testing.T) {
 				func() {
 					defer func() {
 						require.Equal(t, errCause, recover())
-						require.True(t, strings.Contains(string(debug.Stack()), "lru_test.explode"))
+						require.Contains(t, string(debug.Stack()), "lru_test.explode")
 					}()
 					_, _ = enter(t.Context(), c, explode)
 				}()

@@ -95,7 +95,7 @@
 //
 // An entry takes 8 bytes for its links and about 13 for the index beside its
 // key and value: 38 bytes for an int key and a uint64 value, as much as in a Go
-// map. A TTL adds 8, Sliding 8, a cost 8, PolicyS3FIFO up to 14.
+// map. Keys other than plain integers add 4. A TTL adds 8, Sliding 8, a cost 8, PolicyS3FIFO up to 14.
 //
 // A hit takes the lock of its shard, and so do hits of other keys in it. All
 // callers of one hot key meet in one shard.

@@ -194,11 +194,11 @@ func (s *store[K, V]) deny(hash uint64, key K, err error, ttl int64) {
 // depart takes note that the value of slot goes, and clears what belongs to it
 // except the item.
 func (s *store[K, V]) depart(slot uint32, reason Reason) {
-	real := true
+	valued := true
 	if s.deadlines != nil && s.deadlines[slot] != 0 {
 		d := s.deadlines[slot]
 		if d&negativeFlag != 0 {
-			real = false
+			valued = false
 			delete(s.refusals, slot)
 		} else if reason == Replaced && s.now() >= d>>flagBits {
 			reason = Expired
@@ -214,7 +214,7 @@ func (s *store[K, V]) depart(slot uint32, reason Reason) {
 		s.costs[slot] = 0
 	}
 	switch {
-	case !real:
+	case !valued:
 		return
 	case reason == Evicted:
 		s.evicted++

@@ -64,7 +64,7 @@ func (m *model[K]) get(key K, use bool) (int, bool) {
 }
 
 func (m *model[K]) set(key K, value int) bool {
-	if key != key { //nolint:staticcheck // a NaN
+	if self := key; self != key { // a NaN
 		return false
 	}
 	e := m.find(key)
@@ -183,13 +183,14 @@ func compare[K comparable](t *testing.T, capacity, maxCost int, single bool, key
 			op := lru.Op(value % 3)
 			is.value, is.ok = c.Compute(key, func(old int, _ bool) (int, lru.Op) { return old + value, op })
 			want.value, want.ok = m.get(key, true)
-			switch e := m.find(key); {
-			case op == lru.Store:
+			e := m.find(key)
+			switch op {
+			case lru.Store:
 				next := want.value + value
 				if want = (outcome{}); m.set(key, next) {
 					want = outcome{next, true}
 				}
-			case op == lru.Remove:
+			case lru.Remove:
 				if want = (outcome{}); e != nil {
 					m.drop(e, lru.Deleted)
 				}

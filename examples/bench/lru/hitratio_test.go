@@ -153,12 +153,12 @@ func TestHitRatios(t *testing.T) {
 				}
 				got := ratio(r.make(w.capacity), requests)
 				line += fmt.Sprintf(", %s %.1f", r.peer, got)
-				switch {
-				case r.peer == "bedplate-s3fifo":
+				switch r.peer {
+				case "bedplate-s3fifo":
 					s3 = got
-				case r.peer == "bedplate":
+				case "bedplate":
 					plain = got
-				case r.peer == "bedplate-single":
+				case "bedplate-single":
 					require.Equal(t, want, got)
 				default:
 					best = max(best, got)
