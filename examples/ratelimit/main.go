@@ -1,0 +1,142 @@
+// Command ratelimit floods a real HTTP server for three seconds and counts
+// what it lets through: in every window of a second, wherever it begins, never
+// more than the limit.
+//
+//	go run ./examples/ratelimit
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/bedplate/bedplate/ratelimit"
+	"github.com/bedplate/bedplate/ratelimit/ratelimithttp"
+)
+
+const (
+	limit    = 20
+	window   = time.Second
+	duration = 3 * time.Second
+	clients  = 4
+)
+
+func main() {
+	run(os.Stdout)
+}
+
+func run(w io.Writer) {
+	// Each user may make 20 requests in any second. What a stricter rule would
+	// refuse is reported, and nothing else.
+	m := ratelimithttp.MustNew(ratelimithttp.Config{
+		Name: "api",
+		Limits: []ratelimit.Limit{
+			ratelimit.Per(limit, window),
+			{Name: "half", N: limit / 2, Window: window, Shadow: true},
+		},
+		User: func(r *http.Request) (string, bool) { u := r.Header.Get("User"); return u, u != "" },
+	})
+	start := time.Now()
+	var mu sync.Mutex
+	served := map[string][]time.Duration{} // when each user was served
+	server := httptest.NewServer(m.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		user := r.Header.Get("User")
+		served[user] = append(served[user], time.Since(start))
+	})))
+	defer server.Close()
+
+	fmt.Fprintf(w, "1. %d clients flood as mallory, one comes by and then as alice; %d in any %v each.\n", clients, limit, window)
+	ctx, cancel := context.WithTimeout(context.Background(), duration)
+	defer cancel()
+	var wg sync.WaitGroup
+	var answers [clients + 1]map[int]int
+	for i := range clients {
+		wg.Go(func() { answers[i] = flood(ctx, server, "mallory", 0) })
+	}
+	wg.Go(func() { answers[clients] = flood(ctx, server, "alice", 100*time.Millisecond) })
+	wg.Wait()
+	mallory := map[int]int{}
+	for _, a := range answers[:clients] {
+		for status, n := range a {
+			mallory[status] += n
+		}
+	}
+	fmt.Fprintf(w, "   mallory: %d served, %d refused\n", mallory[200], mallory[429])
+	fmt.Fprintf(w, "   alice: %d served, %d refused\n", answers[clients][200], answers[clients][429])
+
+	fmt.Fprintln(w, "2. Served in each second, and the most in any second, wherever it begins:")
+	mu.Lock()
+	for _, user := range []string{"mallory", "alice"} {
+		perSecond := make([]int, duration/window+1)
+		for _, at := range served[user] {
+			perSecond[min(int(at/window), len(perSecond)-1)]++
+		}
+		fmt.Fprintf(w, "   %-8s %v, most %d of %d\n", user, perSecond[:duration/window], most(served[user]), limit)
+	}
+	mu.Unlock()
+
+	fmt.Fprintln(w, "3. A refusal says when to come again, and coming then is enough:")
+	for refused := false; !refused; {
+		res := get(context.Background(), server, "bob")
+		if refused = res.StatusCode == http.StatusTooManyRequests; refused {
+			fmt.Fprintf(w, "   %d, RateLimit: %s, Retry-After: %s\n", res.StatusCode, res.Header.Get("RateLimit"), res.Header.Get("Retry-After"))
+		}
+	}
+	time.Sleep(window)
+	fmt.Fprintf(w, "   after a second: %d\n", get(context.Background(), server, "bob").StatusCode)
+
+	s := m.Limiter().Stats()
+	fmt.Fprintf(w, "%s: %d allowed, %d limited; half the limit would have refused %d more\n", s.Name, s.Allowed, s.Limited, s.Shadowed)
+}
+
+// flood makes requests until ctx is done, and counts the answers by status.
+func flood(ctx context.Context, server *httptest.Server, user string, pause time.Duration) map[int]int {
+	count := map[int]int{}
+	for ctx.Err() == nil {
+		if res := get(ctx, server, user); res != nil {
+			count[res.StatusCode]++
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause + 200*time.Microsecond):
+		}
+	}
+	return count
+}
+
+// get makes one request and returns the answer without its body, nil if there
+// was none.
+func get(ctx context.Context, server *httptest.Server, user string) *http.Response {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, http.NoBody)
+	if err != nil {
+		return nil
+	}
+	req.Header.Set("User", user)
+	res, err := server.Client().Do(req)
+	if err != nil {
+		return nil
+	}
+	_, _ = io.Copy(io.Discard, res.Body)
+	res.Body.Close()
+	return res
+}
+
+// most returns the most events that are in any window. A handler may run a
+// little later than it was admitted, so a window here is 20 ms shorter.
+func most(events []time.Duration) int {
+	n, first := 0, 0
+	for i, at := range events {
+		for events[first] <= at-window+20*time.Millisecond {
+			first++
+		}
+		n = max(n, i-first+1)
+	}
+	return n
+}
