@@ -119,12 +119,14 @@ func (b *bulk[K, V]) land(ctx context.Context, values map[K]V, costs []int64, er
 		if i == 0 {
 			s.loads++
 		}
-		b.c.land(s, hash, key, f, costs[i])
+		b.c.landLocked(s, hash, key, f, costs[i])
+		s.mu.Unlock() // the events come below: OnRemove may panic, and all must land
 		if f.err == nil {
 			b.out[key] = f.value
 			covered++
 		}
 	}
+	defer b.tell()
 	if failed == nil {
 		return
 	}
@@ -133,6 +135,15 @@ func (b *bulk[K, V]) land(ctx context.Context, values map[K]V, costs []int64, er
 	}
 	if ctx.Err() != nil && *err != nil {
 		*err = fmt.Errorf("%w: %w", ctxError(ctx), failed)
+	}
+}
+
+// tell delivers the events of the shards that were written.
+func (b *bulk[K, V]) tell() {
+	for _, key := range b.mine {
+		s := b.c.shard(b.c.hash(key))
+		s.mu.Lock()
+		s.unlock()
 	}
 }
 

@@ -162,8 +162,9 @@ func (c *Cache[K, V]) run(ctx context.Context, s *shard[K, V], hash uint64, key 
 	defer func() {
 		s.mu.Lock()
 		s.loads++
-		c.land(s, hash, key, f, cost)
+		c.landLocked(s, hash, key, f, cost)
 		value, err = f.value, f.err
+		s.unlock()
 		if err != nil && ctx.Err() != nil {
 			err = fmt.Errorf("%w: %w", ctxError(ctx), err)
 		}
@@ -193,10 +194,9 @@ func (s *shard[K, V]) cover(hash uint64, key K, f *flight[V]) {
 	}
 }
 
-// land stores the outcome of a load, unless somebody wrote the key or began
-// another load meanwhile, and hands it to those who wait. It is called with mu held and
-// returns without it.
-func (c *Cache[K, V]) land(s *shard[K, V], hash uint64, key K, f *flight[V], cost int64) {
+// landLocked stores the outcome of a load, unless somebody wrote the key or began
+// another load meanwhile, and hands it to those who wait.
+func (c *Cache[K, V]) landLocked(s *shard[K, V], hash uint64, key K, f *flight[V], cost int64) {
 	wanted := s.flights[key] == f
 	missing := f.err != nil && errors.Is(f.err, ErrNotFound)
 	if wanted {
@@ -216,7 +216,6 @@ func (c *Cache[K, V]) land(s *shard[K, V], hash uint64, key K, f *flight[V], cos
 		s.cover(hash, key, f)
 	}
 	close(f.done)
-	s.unlock()
 }
 
 // settle keeps an entry whose refresh failed from being refreshed again.

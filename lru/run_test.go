@@ -19,6 +19,7 @@ func TestRunHasABoundOnItsRefreshes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := lru.MustNew(config{Capacity: 100, TTL: 10 * time.Second, RefreshAhead: 5 * time.Second})
 		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
 		go func() { _ = c.Run(ctx) }()
 		for i := range 70 {
 			c.Set(i, i)
@@ -35,6 +36,7 @@ func TestRunHasABoundOnItsRefreshes(t *testing.T) {
 			require.NoError(t, err)
 			if time.Since(start) > 0 {
 				waited++
+				synctest.Wait() // for the others to be over as well
 				require.Equal(t, i+1000, v, "its own refresh")
 			}
 		}
@@ -45,7 +47,6 @@ func TestRunHasABoundOnItsRefreshes(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, i+1000, v)
 		}
-		cancel()
 	})
 }
 

@@ -356,3 +356,31 @@ func TestKeysOfManyKindsAreFound(t *testing.T) {
 		return c.Has(strings.Repeat("x", 1<<16))
 	}())
 }
+
+// All that BulkLoad has loaded is stored, and nobody waits for it, before the
+// first event.
+func TestPanicInOnRemoveDuringBulkLoadLeavesNoWaiter(t *testing.T) {
+	armed := false
+	c := lru.MustNew(config{Capacity: 3, Hooks: lru.Hooks[int, int]{OnRemove: func(lru.Removed[int, int]) {
+		if armed {
+			armed = false
+			panic("boom")
+		}
+	}}})
+	for i := range 3 {
+		c.Set(-1-i, 0)
+	}
+	armed = true
+	require.PanicsWithValue(t, "boom", func() {
+		_, _ = c.BulkLoad(t.Context(), []int{1, 2, 3}, func(context.Context, []int) (map[int]int, error) {
+			return map[int]int{1: 1, 2: 2, 3: 3}, nil
+		})
+	})
+	for i := 1; i <= 3; i++ {
+		v, err := c.GetOrLoad(t.Context(), i, func(context.Context, int) (int, error) { return 0, errCause })
+		require.NoError(t, err)
+		require.Equal(t, i, v)
+	}
+	c.Clear()
+	require.Zero(t, c.Stats().Undelivered)
+}
