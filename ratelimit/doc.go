@@ -36,7 +36,7 @@
 //
 //   - Never more than N in any window (now-W, now], by SlidingWindow, for any
 //     N and W. Up to 256 events a window the count is exact (to a tick of
-//     W/2³⁰ if W is above two seconds); above that an event counts up to
+//     W/2²⁹ if W is above a second); above that an event counts up to
 //     W/255 longer, and never shorter. By GCRA it is never more than Burst+N.
 //   - Refusals take nothing and write nothing, so a key that is tried all the
 //     time recovers as any other. RetryAfter is exact: the same request made

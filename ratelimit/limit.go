@@ -152,7 +152,7 @@ func NewPlan(limits ...Limit) (*Plan, error) {
 		}
 	}
 	r := &p.rules[0]
-	p.simple = len(p.rules) == 1 && !r.gcra && !r.shadow && !r.wide && r.limit > 0
+	p.simple = len(p.rules) == 1 && !r.gcra && !r.shadow && r.limit > 0
 	return p, nil
 }
 
@@ -207,9 +207,9 @@ func (l Limit) compile() rule {
 		r.wide = true
 		r.unit = (r.window + wideSteps - 1) / wideSteps
 	default:
-		// Stamps are 32 bits of the number of a tick. Half their range must
-		// hold a window, so that older and newer can be told apart.
-		r.shift = uint8(max(bits.Len64(uint64(r.window))-31, 0))
+		// Stamps are 32 bits of the number of a tick. A quarter of their range
+		// holds a window, so that older and newer can be told apart.
+		r.shift = uint8(max(bits.Len64(uint64(r.window))-30, 0))
 		r.unit = 1 << r.shift
 	}
 	return r

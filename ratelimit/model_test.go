@@ -277,7 +277,7 @@ func TestStampsSurviveEveryWrap(t *testing.T) {
 	for _, window := range []time.Duration{1, 1000, 1 << 31, 1<<32 + 1, time.Minute, 24 * time.Hour, 5 * 365 * 24 * time.Hour} {
 		rng := rand.New(rand.NewPCG(9, uint64(window)))
 		l := ratelimit.MustNew(ratelimit.Config[int]{Limits: []ratelimit.Limit{ratelimit.Per(3, window)}})
-		grain := max(window>>30, 1)
+		grain := max(window>>29, 1)
 		var log []time.Duration
 		now := time.Duration(0)
 		for range 3000 {

@@ -260,24 +260,73 @@ func (s *state) commit(p *Plan, n int, t int64) {
 	s.newest = t
 }
 
-// allowOne is take of one permit for a plan that is simple, without a queue.
-func (s *state) allowOne(p *Plan, now int64) bool {
-	t := max(now, s.newest)
-	g := s.ring(p, 0)
-	if entries, events := g.gone(t); entries > 0 {
-		g.drop(entries, events)
-	} else if int(g.c.used) >= g.r.limit {
+// allowExact is take of one permit under the only rule r, an exact window,
+// without a queue: all else left out. Ticks are compared by their low halves,
+// as a window is a quarter of the range of these.
+func (s *state) allowExact(r *rule, now int64) bool {
+	t, c, w := max(now, s.newest), &s.c, s.in[:]
+	if s.more != nil && s.more.ring != nil {
+		w = s.more.ring
+	}
+	if s.newest+r.window+r.unit <= t {
+		*c = cell{} // all is gone
+	}
+	gone := uint32((t - r.window) >> r.shift) // the last tick that no longer counts
+	for dropped := 0; c.n > 0 && int32(gone-w[int(c.head)&(len(w)-1)]) >= 0; dropped++ {
+		if dropped == 4 {
+			g := s.ring1(r)
+			g.drop(g.gone(t))
+			break
+		}
+		c.head = uint16(int(c.head+1) & (len(w) - 1))
+		c.n--
+		c.used--
+	}
+	if int(c.n) >= r.limit {
 		return false
 	}
+	if int(c.n) == len(w) {
+		g := s.ring1(r)
+		w = g.grown(int(c.n) + 1)
+		s.setWords(0, w)
+	}
+	w[int(c.head+c.n)&(len(w)-1)] = uint32(r.tick(t))
+	c.n++
+	c.used++
+	s.newest = t
+	return true
+}
+
+// ring1 is the view of the first rule, which is an exact window.
+func (s *state) ring1(r *rule) ring {
+	g := ring{r: r, c: &s.c, w: s.in[:], ref: r.tick(s.newest)}
+	if s.more != nil && s.more.ring != nil {
+		g.w = s.more.ring
+	}
+	return g
+}
+
+// allowOne is take of one permit for a plan that is simple, without a queue.
+func (s *state) allowOne(p *Plan, now int64) bool {
+	if r := &p.rules[0]; !r.wide {
+		return s.allowExact(r, now)
+	}
+	t := max(now, s.newest)
+	g := s.ring(p, 0)
+	if g.c.n > 0 {
+		if g.leaves(0) <= t {
+			g.drop(g.gone(t))
+		} else if int(g.c.used) >= g.r.limit {
+			return false
+		}
+	}
 	g.ref = g.r.tick(t)
-	if int(g.c.n) == len(g.w) {
+	if int(g.c.n) == g.slots() {
 		w := g.grown(int(g.c.n) + 1)
 		s.setWords(0, w)
 		g.w = w
 	}
-	g.w[(int(g.c.head)+int(g.c.n))&(len(g.w)-1)] = uint32(g.ref)
-	g.c.n++
-	g.c.used++
+	g.put(1)
 	s.newest = t
 	return true
 }

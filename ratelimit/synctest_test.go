@@ -53,10 +53,10 @@ func TestPermitsComeBackWhenTheirEventsLeaveTheWindow(t *testing.T) {
 		time.Sleep(20 * time.Second)
 		require.True(t, l.Allow("a"))
 		require.False(t, l.Allow("a"))
-		time.Sleep(40*time.Second + 64)
+		time.Sleep(40*time.Second + 128)
 		require.True(t, l.Allow("a"))
 		require.False(t, l.Allow("a"))
-		time.Sleep(20*time.Second + 64)
+		time.Sleep(20*time.Second + 128)
 		require.True(t, l.Allow("a"))
 	})
 }

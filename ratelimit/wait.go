@@ -87,8 +87,9 @@ func enqueue(at site, n int, longest time.Duration, wake chan struct{}) (*ticket
 		s.join(p, tk, now)
 		d.Allowed = true // it will be
 		at.count(&d)
+		delay := time.Duration(tk.at - now) // of a waiter's ticket it may change from now on
 		at.exit()
-		return tk, time.Duration(tk.at - now), nil
+		return tk, delay, nil
 	}
 	tk := &ticket{at: s.newest, n: n, mark: at.mark()}
 	at.count(&d)
