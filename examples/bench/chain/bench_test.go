@@ -155,5 +155,3 @@ func TestRowsDoTheSameWork(t *testing.T) {
 		})
 	}
 }
-
-var errDown = errors.New("down")
