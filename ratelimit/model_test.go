@@ -106,9 +106,7 @@ func compare(t *testing.T, data []byte) {
 	start := time.Now()
 	now := time.Duration(0)
 	events := []*oracle{{}, {}} // what was admitted and not given back
-	for i := range rules {
-		events[i] = rules[i]
-	}
+	copy(events, rules)
 	for step := 2; step+1 < len(data); step += 2 {
 		now = max(now+move(1000, data[step]), 0)
 		n := int(data[step+1] & 0xf)

@@ -72,14 +72,14 @@ func TestRetryAfterSufficesAndIsNotTooLong(t *testing.T) {
 					if !d.Allowed {
 						time.Sleep(d.RetryAfter - 1)
 						require.False(t, p.keyed.Allow("k"))
-						time.Sleep(1)
+						time.Sleep(time.Nanosecond)
 						require.True(t, p.keyed.Allow("k"))
 					}
 					d = p.single.Take(1)
 					if !d.Allowed {
 						time.Sleep(d.RetryAfter - 1)
 						require.False(t, p.single.Allow())
-						time.Sleep(1)
+						time.Sleep(time.Nanosecond)
 						require.True(t, p.single.Allow())
 					}
 					time.Sleep(time.Duration(rng.IntN(1e9)))
@@ -266,7 +266,7 @@ func TestReservationsHaveTheirTimeAndCanBeCancelled(t *testing.T) {
 					require.Zero(t, again.Delay(), "all is as before")
 					time.Sleep(10 * time.Second)
 					first, _ := reserve(1)
-					time.Sleep(1)
+					time.Sleep(time.Nanosecond)
 					second, _ := reserve(1)
 					require.False(t, first.Cancel(), "a later one was granted")
 					require.True(t, second.Cancel())
