@@ -29,11 +29,10 @@ func (s *state) turn(p *Plan, n int, t int64) int64 {
 			return never
 		}
 	}
-	queue := s.more.queue
 	tk := &ticket{at: never, n: n}
-	s.more.queue = append(queue, tk)
+	s.more.queue = append(s.more.queue, tk)
 	s.schedule(p, t)
-	s.more.queue = queue
+	s.more.queue = s.more.queue[:len(s.more.queue)-1]
 	return tk.at
 }
 

@@ -85,12 +85,12 @@ func run(w io.Writer) {
 	fmt.Fprintln(w, "3. A refusal says when to come again, and coming then is enough:")
 	for refused := false; !refused; {
 		res := get(context.Background(), server, "bob")
-		if refused = res.StatusCode == http.StatusTooManyRequests; refused {
-			fmt.Fprintf(w, "   %d, RateLimit: %s, Retry-After: %s\n", res.StatusCode, res.Header.Get("RateLimit"), res.Header.Get("Retry-After"))
+		if refused = res.status == http.StatusTooManyRequests; refused {
+			fmt.Fprintf(w, "   %d, RateLimit: %s, Retry-After: %s\n", res.status, res.fields.Get("RateLimit"), res.fields.Get("Retry-After"))
 		}
 	}
 	time.Sleep(window)
-	fmt.Fprintf(w, "   after a second: %d\n", get(context.Background(), server, "bob").StatusCode)
+	fmt.Fprintf(w, "   after a second: %d\n", get(context.Background(), server, "bob").status)
 
 	s := m.Limiter().Stats()
 	fmt.Fprintf(w, "%s: %d allowed, %d limited; half the limit would have refused %d more\n", s.Name, s.Allowed, s.Limited, s.Shadowed)
@@ -100,8 +100,8 @@ func run(w io.Writer) {
 func flood(ctx context.Context, server *httptest.Server, user string, pause time.Duration) map[int]int {
 	count := map[int]int{}
 	for ctx.Err() == nil {
-		if res := get(ctx, server, user); res != nil {
-			count[res.StatusCode]++
+		if res := get(ctx, server, user); res.status != 0 {
+			count[res.status]++
 		}
 		select {
 		case <-ctx.Done():
@@ -111,21 +111,26 @@ func flood(ctx context.Context, server *httptest.Server, user string, pause time
 	return count
 }
 
-// get makes one request and returns the answer without its body, nil if there
-// was none.
-func get(ctx context.Context, server *httptest.Server, user string) *http.Response {
+// answer is what a client sees.
+type answer struct {
+	status int
+	fields http.Header
+}
+
+// get makes one request and returns the answer, the zero one if there was none.
+func get(ctx context.Context, server *httptest.Server, user string) answer {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL, http.NoBody)
 	if err != nil {
-		return nil
+		return answer{}
 	}
 	req.Header.Set("User", user)
 	res, err := server.Client().Do(req)
 	if err != nil {
-		return nil
+		return answer{}
 	}
 	_, _ = io.Copy(io.Discard, res.Body)
 	res.Body.Close()
-	return res
+	return answer{res.StatusCode, res.Header}
 }
 
 // most returns the most events that are in any window. A handler may run a

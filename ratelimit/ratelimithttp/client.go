@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -134,8 +135,7 @@ func (c *clientFinder) trusted(address netip.Addr) bool {
 // last to the first.
 func fromTheLast(fields []string) func(yield func(string) bool) {
 	return func(yield func(string) bool) {
-		for i := len(fields) - 1; i >= 0; i-- {
-			rest := fields[i]
+		for _, rest := range slices.Backward(fields) {
 			for more := true; more; {
 				var last string
 				if at := strings.LastIndexByte(rest, ','); at >= 0 {

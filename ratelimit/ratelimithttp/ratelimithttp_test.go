@@ -2,7 +2,6 @@ package ratelimithttp_test
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"math"
 	"net/http"
@@ -228,7 +227,9 @@ func TestCostAndRefund(t *testing.T) {
 		Refund: func(status int) bool { return status >= 500 },
 	})
 	h := m.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		require.NoError(t, http.NewResponseController(w).Flush(), "the wrapper hides nothing")
+		if err := http.NewResponseController(w).Flush(); err != nil {
+			t.Errorf("the wrapper hides what the writer can do: %v", err)
+		}
 		w.WriteHeader(status)
 		w.WriteHeader(200)
 		_, _ = io.WriteString(w, "body")
@@ -342,7 +343,7 @@ func TestTransportLimitsEachHost(t *testing.T) {
 		_, err = client.Post("http://a.example/", "text/plain", upload)
 		require.ErrorIs(t, err, ratelimit.ErrLimited)
 		var hint interface{ RetryAfter() time.Duration }
-		require.True(t, errors.As(err, &hint))
+		require.ErrorAs(t, err, &hint)
 		require.Equal(t, time.Minute, hint.RetryAfter())
 		require.True(t, upload.closed)
 		require.Equal(t, 2, base.sent)
