@@ -62,7 +62,8 @@ type Config[K comparable] struct {
 	// PlanFor returns other limits for some keys: Unlimited for those on an
 	// allow-list, nil for those that Limits are meant for. It is called when
 	// a key comes that has no state, outside all locks. Nil means that all
-	// keys have the same. A key with state keeps its plan until Replan.
+	// keys have the same. A key with state keeps its plan until it is idle or
+	// Reset.
 	PlanFor func(key K) *Plan
 
 	// MaxKeys bounds how many keys have state. Zero means a million. It is
