@@ -96,7 +96,7 @@
 //
 // Allow reads the clock, which is most of its cost, and takes one lock. It
 // allocates when a key comes, and when its ring grows: at most six times, up
-// to 256 stamps. A refusal by a Single takes no lock. An idle key costs
-// nothing; one with an event or two about 60 bytes plus the key, one with 50
-// about 370. DESIGN.md has measurements.
+// to 256 stamps. A Single whose Allow was refused refuses the next calls
+// without the lock. An idle key costs nothing; one with an event or two, and a
+// string of 15 bytes for a name, about 78 bytes. DESIGN.md says of what.
 package ratelimit
