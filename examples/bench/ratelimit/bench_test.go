@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"runtime"
@@ -226,8 +227,14 @@ var middlewares = []struct {
 		return ratelimithttp.MustNew(ratelimithttp.Config{Limits: []ratelimit.Limit{ratelimit.Per(n, window)}}).Handler(next)
 	}},
 	{"httprate", func(n int, window time.Duration, next http.Handler) http.Handler {
-		return httprate.LimitBy(n, window, httprate.KeyByIP)(next)
+		return httprate.LimitBy(n, window, byRemoteAddr)(next)
 	}},
+}
+
+// byRemoteAddr is a key function as httprate's documentation wants it.
+func byRemoteAddr(r *http.Request) (string, error) {
+	ip, _, err := net.SplitHostPort(r.RemoteAddr)
+	return httprate.CanonicalizeIP(ip), err
 }
 
 // discard is a ResponseWriter that costs nothing.
