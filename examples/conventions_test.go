@@ -219,18 +219,25 @@ func checkBlocks(s *source) []finding {
 		}
 	}
 	for _, f := range s.code {
-		if f.syntax.Doc == nil {
-			continue
-		}
-		for _, block := range new(comment.Parser).Parse(f.syntax.Doc.Text()).Content {
-			code, ok := block.(*comment.Code)
-			if !ok || !strings.Contains(code.Text, s.name+".") || shell(code.Text) {
-				continue
-			}
-			part := normal([]byte(code.Text))
+		for _, code := range s.blocks(f) {
+			part := normal([]byte(code))
 			if !slices.ContainsFunc(tested, func(whole []string) bool { return contains(whole, part) }) {
 				out = append(out, about(f, "no Example holds the block that begins %q", part[0]))
 			}
+		}
+	}
+	return out
+}
+
+// blocks lists the blocks in the package comment of f that use the package.
+func (s *source) blocks(f *file) []string {
+	if f.syntax.Doc == nil {
+		return nil
+	}
+	var out []string
+	for _, block := range new(comment.Parser).Parse(f.syntax.Doc.Text()).Content {
+		if code, ok := block.(*comment.Code); ok && strings.Contains(code.Text, s.name+".") && !shell(code.Text) {
+			out = append(out, code.Text)
 		}
 	}
 	return out
@@ -726,17 +733,10 @@ func TestBlocksOfTheManualParse(t *testing.T) {
 		s, err := load(root, dir, modulePath(t, root), k)
 		require.NoError(t, err)
 		for _, f := range s.code {
-			if f.syntax.Doc == nil {
-				continue
-			}
-			for _, block := range new(comment.Parser).Parse(f.syntax.Doc.Text()).Content {
-				code, ok := block.(*comment.Code)
-				if !ok || !strings.Contains(code.Text, s.name+".") || shell(code.Text) {
-					continue
-				}
-				_, asBody := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc _() {\n"+code.Text+"\n}", 0)
-				_, asFile := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code.Text, 0)
-				require.True(t, asBody == nil || asFile == nil, "%s: this block is not Go:\n%s", dir, code.Text)
+			for _, code := range s.blocks(f) {
+				_, asBody := parser.ParseFile(token.NewFileSet(), "", "package p\nfunc _() {\n"+code+"\n}", 0)
+				_, asFile := parser.ParseFile(token.NewFileSet(), "", "package p\n"+code, 0)
+				require.True(t, asBody == nil || asFile == nil, "%s: this block is not Go:\n%s", dir, code)
 			}
 		}
 	}

@@ -52,16 +52,7 @@ func (s *state) pour(p *Plan, i, n int, at int64) {
 	for int(g.c.used)+n > g.r.limit {
 		g.drop(1, g.count(0))
 	}
-	room := int(g.c.n) + n
-	if g.r.wide {
-		room = int(g.c.n) + 1
-	}
-	if room > g.slots() {
-		w := g.grown(room)
-		s.setWords(i, w)
-		g.w = w
-	}
-	g.put(n)
+	s.put(&g, i, n)
 }
 
 // like returns the rule of p that knows most of what r asks for: the one with

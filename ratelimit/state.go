@@ -246,18 +246,24 @@ func (s *state) commit(p *Plan, n int, t int64) {
 		}
 		g.drop(m.entries, m.events)
 		g.ref = g.r.tick(t)
-		room := int(g.c.n) + n
-		if g.r.wide {
-			room = int(g.c.n) + 1
-		}
-		if room > g.slots() {
-			w := g.grown(room)
-			s.setWords(i, w)
-			g.w = w
-		}
-		g.put(n)
+		s.put(&g, i, n)
 	}
 	s.newest = t
+}
+
+// put enters n events into g, the ring of rule i, at g.ref. It grows the ring if
+// it must.
+func (s *state) put(g *ring, i, n int) {
+	room := int(g.c.n) + n
+	if g.r.wide {
+		room = int(g.c.n) + 1
+	}
+	if room > g.slots() {
+		w := g.grown(room)
+		s.setWords(i, w)
+		g.w = w
+	}
+	g.put(n)
 }
 
 // allowExact is take of one permit under the only rule r, an exact window,

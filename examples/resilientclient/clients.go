@@ -69,9 +69,8 @@ const attemptTimeout = 500 * time.Millisecond
 
 var errAttemptTimeout = errors.New("the attempt took too long")
 
-// newGuards makes the guards of one dependency. onState is told of every
-// transition of the breaker.
-func newGuards(onState func(breaker.StateChange)) (*guards, error) {
+// newGuards makes the guards of one dependency.
+func newGuards() (*guards, error) {
 	// Retries are a luxury: a few per caller, and none to speak of while the
 	// dependency is down, because failures empty the budget.
 	budget, err := retry.NewBudget(retry.BudgetConfig{MaxTokens: 50, Ratio: 0.1})
@@ -101,7 +100,6 @@ func newGuards(onState func(breaker.StateChange)) (*guards, error) {
 			}
 			return breaker.DefaultClassify(ctx, err)
 		},
-		Hooks: breaker.Hooks{OnStateChange: onState},
 	})
 	if err != nil {
 		return nil, err

@@ -26,8 +26,6 @@ import (
 	"os/signal"
 	"sync"
 	"time"
-
-	"github.com/bedplate/bedplate/breaker"
 )
 
 // serveEnv makes this program the server; its value is the length of a phase.
@@ -45,14 +43,7 @@ type options struct {
 
 func main() {
 	if step := os.Getenv(serveEnv); step != "" {
-		// The server outlives Ctrl-C for as long as its client, which goes on
-		// asking it for numbers while it drains.
-		signal.Ignore(os.Interrupt)
-		d, err := time.ParseDuration(step)
-		if err == nil {
-			err = serve(os.Stdin, os.Stdout, d)
-		}
-		exit(err)
+		exit(serveStep(step))
 		return
 	}
 	var opt options
@@ -70,6 +61,18 @@ func main() {
 	// A second Ctrl-C ends the program at once.
 	context.AfterFunc(ctx, stop)
 	exit(run(ctx, os.Stdout, opt))
+}
+
+// serveStep is the whole life of the server's process.
+func serveStep(step string) error {
+	// The server outlives Ctrl-C for as long as its client, which goes on
+	// asking it for numbers while it drains.
+	signal.Ignore(os.Interrupt)
+	d, err := time.ParseDuration(step)
+	if err != nil {
+		return err
+	}
+	return serve(os.Stdin, os.Stdout, d)
 }
 
 func exit(err error) {
@@ -106,7 +109,7 @@ func run(ctx context.Context, out io.Writer, opt options) (err error) {
 	defer func() { err = errors.Join(err, bareServer.stop(), guardedServer.stop()) }()
 
 	bare, guarded := newClient("bare", sc), newClient("guarded", sc)
-	g, err := newGuards(func(breaker.StateChange) {})
+	g, err := newGuards()
 	if err != nil {
 		return err
 	}

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/signal"
 	"strings"
 	"sync"
 	"testing"
@@ -19,12 +18,7 @@ import (
 // TestMain lets the test binary be the server, as the program is.
 func TestMain(m *testing.M) {
 	if step := os.Getenv(serveEnv); step != "" {
-		signal.Ignore(os.Interrupt)
-		d, err := time.ParseDuration(step)
-		if err == nil {
-			err = serve(os.Stdin, os.Stdout, d)
-		}
-		exit(err)
+		exit(serveStep(step))
 		return
 	}
 	goleak.VerifyTestMain(m)
