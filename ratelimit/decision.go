@@ -51,4 +51,8 @@ type Decision struct {
 	// Overflow tells that the key had no place of its own, because MaxKeys
 	// others have, and was treated as Config.Overflow says.
 	Overflow bool
+
+	// Degraded tells that the Store could not be asked, and that the decision
+	// was made without it.
+	Degraded bool
 }

@@ -15,6 +15,9 @@ var (
 	// ErrTooLarge matches a *LimitedError for more permits at once than the
 	// rule ever admits.
 	ErrTooLarge = errors.New("ratelimit: more than the limit at once")
+
+	// ErrStore matches the errors of a Store that could not be asked.
+	ErrStore = errors.New("ratelimit: no answer from the store")
 )
 
 // Reason says why a caller was refused.

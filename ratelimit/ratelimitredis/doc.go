@@ -1,0 +1,2 @@
+// Package ratelimitredis x.
+package ratelimitredis
