@@ -5,7 +5,8 @@ go 1.26.0
 require (
 	github.com/Rican7/retry v0.3.1
 	github.com/avast/retry-go/v5 v5.1.1
-	github.com/bedplate/bedplate v0.0.0-00010101000000-000000000000
+	github.com/bedplate/bedplate v0.0.0
+	github.com/bedplate/bedplate/ratelimit/ratelimitredis v0.0.0-00010101000000-000000000000
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/codeGROOVE-dev/retry v1.2.0
 	github.com/cristalhq/hedgedhttp v0.9.1
@@ -13,9 +14,11 @@ require (
 	github.com/elastic/go-freelru v0.16.0
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-chi/httprate v0.16.0
+	github.com/go-redis/redis_rate/v10 v10.0.1
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/phuslu/lru v1.0.20
+	github.com/redis/go-redis/v9 v9.23.0
 	github.com/rubyist/circuitbreaker v2.2.1+incompatible
 	github.com/sethvargo/go-limiter v0.7.0
 	github.com/sethvargo/go-retry v0.5.0
@@ -28,12 +31,16 @@ require (
 require (
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/facebookgo/clock v0.0.0-20150410010913-600d898af40a // indirect
-	github.com/klauspost/cpuid/v2 v2.2.10 // indirect
+	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
 	github.com/peterbourgon/g2s v0.0.0-20170223122336-d4e7ad98afea // indirect
-	github.com/zeebo/xxh3 v1.0.2 // indirect
+	github.com/zeebo/xxh3 v1.1.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
-	golang.org/x/sys v0.30.0 // indirect
+	golang.org/x/sys v0.48.0 // indirect
 )
 
 replace github.com/bedplate/bedplate => ../..
+
+replace github.com/bedplate/bedplate/ratelimit/ratelimitredis => ../../ratelimit/ratelimitredis

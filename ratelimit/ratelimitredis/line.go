@@ -13,6 +13,10 @@ import (
 )
 
 var (
+	//go:embed head.lua
+	head string
+	//go:embed short.lua
+	short string
 	//go:embed rules.lua
 	rules string
 	//go:embed take.lua
@@ -20,8 +24,8 @@ var (
 	//go:embed refund.lua
 	refund string
 
-	takeScript   = redis.NewScript(rules + take)
-	refundScript = redis.NewScript(rules + refund)
+	takeScript   = redis.NewScript(head + short + rules + take)
+	refundScript = redis.NewScript(head + rules + refund)
 )
 
 // request is one call of the server, for a caller that may have left.

@@ -58,7 +58,9 @@ func compile(p *ratelimit.Plan) *plan {
 		// What the bytes of a key mean depends on its kind and window, so
 		// another one is another key; a new N finds the events there are.
 		c.suffix = append(c.suffix, "}"+strconv.Itoa(i)+kind+strconv.FormatInt(micros, 10))
-		c.args = append(c.args, kind, limit, micros, unit, shadow)
+		ttl := (micros+unit)/1000 + 2
+		c.args = append(c.args, kind, strconv.Itoa(limit), strconv.FormatInt(micros, 10),
+			strconv.FormatInt(unit, 10), strconv.FormatInt(ttl, 10), shadow)
 	}
 	return c
 }

@@ -5,80 +5,88 @@
 
 local n, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 
+-- read finds out how a rule stands.
 local function read(r)
-  if r.n == nil then
-    local reset = r.full - r.t
-    r.left = r.limit > 0 and max(floor((r.interval * r.limit - reset) / r.interval), 0) or 0
-    r.reset = math.ceil(reset / 8)
+  if r.bucket then
+    local level = r.full - r.t
+    if r.limit > 0 then r.left = floor((r.interval * r.limit - level) / r.interval) end
+    if r.left < 0 then r.left = 0 end
+    r.reset = ceil(level / 8)
     if n > r.limit then r.wait = -1
-    elseif n <= r.left then r.wait = 0
-    else r.wait = math.ceil((reset + r.interval * (n - r.limit)) / 8) end
+    elseif n > r.left then r.wait = ceil((level + r.interval * (n - r.limit)) / 8) end
     return
   end
-  r.left = max(r.limit - r.used, 0)
-  r.reset = r.n > r.gone and r.leaves(r.n - 1) - now or 0
-  local need = r.used + n - r.limit
+  local left = r.limit - r.used
+  if left > 0 then r.left = left end
+  if r.n > r.gone then r.reset = leaves(r, r.n - 1) - now end
   if n > r.limit then r.wait = -1
-  elseif need <= 0 or n == 0 then r.wait = 0
-  else
+  elseif n > r.left then
+    local need = n - left
     local i = r.gone + need - 1
-    if r.steps then i = below(r.gone, r.n, function(j) return r.events(j) - r.before < need end) end
-    r.wait = r.leaves(i) - now
+    if r.steps then i = first(r, r.gone, nil, r.before + need - 1) end
+    r.wait = leaves(r, i) - now
   end
 end
 
--- copy returns the bytes of some entries from the first that has not gone.
+-- copy returns the bytes of that many entries, from the first that has not
+-- gone.
 local function copy(r, count)
-  if count == 0 then return '' end
   local from, w = (r.head + r.gone) % r.cap, r.width
   local function range(a, b)
     if HEADER + b * w <= #r.s then return r.s:sub(HEADER + a * w + 1, HEADER + b * w) end
-    return redis.call('GETRANGE', r.key, HEADER + a * w, HEADER + b * w - 1)
+    return call('GETRANGE', r.key, HEADER + a * w, HEADER + b * w - 1)
   end
   if from + count <= r.cap then return range(from, from + count) end
   return range(from, r.cap) .. range(0, from + count - r.cap)
 end
 
-local function commit(r, got)
+-- commit counts that many events, and writes the rule. ttl is the longest
+-- time that it can have state by a clock that is right.
+local function commit(r, got, ttl)
   r.left = r.left - got
-  if r.n == nil then
+  if r.bucket then
     r.full = r.full + r.interval * got
-    r.reset = math.ceil((r.full - r.t) / 8)
+    r.reset = ceil((r.full - r.t) / 8)
     return keep(r)
   end
-  local live, added, base = r.n - r.gone, got, (r.base + r.before) % 4294967296
-  local entries = bytes(r.tick % 4294967296)
+  local w, live, added, base = r.width, r.n - r.gone, got, r.base
+  local entries
   if r.steps then
-    if live > 0 and r.ticked(r.n - 1) == r.tick then live = live - 1 end -- the same step goes on
-    entries, added = entries .. bytes((base + r.used + got) % 4294967296), 1
+    base = (base + r.before) % WRAP
+    if live > 0 and ticked(r, r.n - 1) == r.tick then live = live - 1 end -- the same step goes on
+    entries, added = pack('>I4I4', r.tick % WRAP, (base + r.used + got) % WRAP), 1
   else
-    entries = entries:rep(got)
+    entries = pack(WORD, r.tick % WRAP)
+    if got > 1 then entries = entries:rep(got) end
   end
-  local leaves = r.tick * r.unit + r.length
-  local ttl = math.ceil((leaves - now) / 1000) + 1
-  r.reset = leaves - now
+  r.reset = r.tick * r.unit + r.length - now
+  if r.t > now then ttl = ceil(r.reset / 1000) + 1 end
   local n, cap = live + added, r.cap
   if n > cap then
-    cap = max(n, min(max(8, 2 * cap), r.steps and 256 or r.limit))
-  elseif live == 0 then
-    cap = min(cap, max(8, n))
+    local most = r.steps and 256 or r.limit
+    cap = cap < 4 and 8 or 2 * cap
+    if cap > most then cap = most end
+    if cap < n then cap = n end
+  elseif live == 0 and cap > 8 then
+    cap = n > 8 and n or 8
   end
-  local function header(head)
-    return bytes(cap) .. bytes(head) .. bytes(n) .. bytes(base) .. long(r.t)
-  end
-  local w = r.width
+  local high = floor(r.t / WRAP)
   if cap ~= r.cap or HEADER + cap * w <= #r.s then
-    local rest = ('\0'):rep((cap - n) * w)
-    redis.call('SET', r.key, header(0) .. copy(r, live) .. entries .. rest, 'PX', ttl)
+    if live > 0 then entries = copy(r, live) .. entries end
+    if cap > n then entries = entries .. ('\0'):rep((cap - n) * w) end
+    call('SET', r.key, pack(HEAD, cap, 0, n, base, high, r.t % WRAP) .. entries, 'PX', ttl)
     return
   end
   local head = (r.head + r.gone) % cap
   local at = (head + live) % cap
-  local fits = min(added, cap - at)
-  redis.call('SETRANGE', r.key, HEADER + at * w, entries:sub(1, fits * w))
-  if fits < added then redis.call('SETRANGE', r.key, HEADER, entries:sub(fits * w + 1)) end
-  redis.call('SETRANGE', r.key, 0, header(head))
-  redis.call('PEXPIRE', r.key, ttl)
+  local over = at + added - cap
+  if over > 0 then
+    call('SETRANGE', r.key, HEADER, entries:sub(-over * w))
+    entries = entries:sub(1, -over * w - 1)
+  end
+  call('SETRANGE', r.key, HEADER + at * w, entries)
+  call('SETRANGE', r.key, '0', pack(HEAD, cap, head, n, base, high, r.t % WRAP))
+  call('PEXPIRE', r.key, ttl)
 end
 
 local rules, got = {}, most
@@ -86,15 +94,16 @@ for i = 1, #KEYS do
   local r = open(i)
   read(r)
   rules[i] = r
-  if not r.shadow then got = min(got, r.wait == 0 and r.left or 0) end
+  if not r.shadow then
+    local left = r.wait == 0 and r.left or 0
+    if left < got then got = left end
+  end
 end
 if got < n then got = 0 end
 local reply = {got}
 for i = 1, #KEYS do
   local r = rules[i]
-  if got > 0 and r.wait == 0 and r.left >= got then commit(r, got) end
-  reply[#reply + 1] = r.wait
-  reply[#reply + 1] = r.left
-  reply[#reply + 1] = r.reset
+  if got > 0 and r.wait == 0 and r.left >= got then commit(r, got, ARGV[6 * i + 1]) end
+  reply[3 * i - 1], reply[3 * i], reply[3 * i + 1] = r.wait, r.left, r.reset
 end
 return reply
