@@ -32,6 +32,10 @@
 //
 // Package ratelimithttp answers 429 with the header fields for it.
 //
+// A Store is a set of limits wherever their events are kept: in a Limiter, which
+// is Memory, or where processes share them, as package ratelimitredis does.
+// Package ratelimittest tests stores of your own.
+//
 // # Guarantees
 //
 //   - Never more than N in any window (now-W, now], by SlidingWindow, for any
@@ -67,8 +71,8 @@
 // # When not to use it
 //
 // To limit how much goes on at one time, rather than how often it begins, use
-// a bulkhead. To share one budget among processes this package is not enough:
-// each has its own. To smooth the load on a dependency that says when it is
+// a bulkhead. To share one budget among processes a Limiter is not enough: each
+// has its own; see Store. To smooth the load on a dependency that says when it is
 // overloaded, an adaptive limit follows it better than any fixed rate. And a
 // limit by address does not tell users apart behind one.
 //

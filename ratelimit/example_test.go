@@ -229,3 +229,20 @@ func ExampleLimiter_Stats() {
 	fmt.Println(string(text))
 	// Output: {"name":"api","keys":1,"waiting":0,"allowed":1,"limited":1,"shadowed":0,"overflowed":0,"forgotten":0}
 }
+
+// What takes a Store works with one in memory, and with one that processes
+// share.
+func ExampleMemory() {
+	var store ratelimit.Store = ratelimit.Memory{Limiter: ratelimit.MustNew(ratelimit.Config[string]{
+		Limits: []ratelimit.Limit{ratelimit.Per(2, time.Minute)},
+	})}
+
+	for range 3 {
+		d, err := store.Take(context.Background(), "alice", 1)
+		fmt.Println(d.Allowed, d.Remaining, err)
+	}
+	// Output:
+	// true 1 <nil>
+	// true 0 <nil>
+	// false 0 <nil>
+}

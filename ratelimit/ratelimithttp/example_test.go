@@ -51,6 +51,28 @@ func ExampleNew() {
 	// 1
 }
 
+// A Store in place of the limits: here the one in memory, and by the same line
+// the one of package ratelimitredis.
+func ExampleMiddleware_store() {
+	store := ratelimit.Memory{Limiter: ratelimit.MustNew(ratelimit.Config[string]{
+		Limits: []ratelimit.Limit{ratelimit.Per(1, time.Minute)},
+	})}
+
+	limit := ratelimithttp.MustNew(ratelimithttp.Config{
+		Store: store,
+	})
+
+	key := ratelimithttp.Key{Address: netip.MustParsePrefix("192.0.2.1/32")} // httptest's
+	for range 2 {
+		w := httptest.NewRecorder()
+		limit.Handler(http.NotFoundHandler()).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/", nil))
+		fmt.Println(w.Code, store.Limiter.Peek(key.StoreKey()).Remaining)
+	}
+	// Output:
+	// 404 0
+	// 429 0
+}
+
 func ExampleNewTransport() {
 	server := httptest.NewServer(http.NotFoundHandler())
 	defer server.Close()

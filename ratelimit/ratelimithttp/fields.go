@@ -1,6 +1,7 @@
 package ratelimithttp
 
 import (
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 const (
 	problemUnauthorized = `{"title":"Unauthorized","status":401}`
 	problemUnknown      = `{"title":"Client address unknown","status":400}`
+	problemUnavailable  = `{"type":"https://iana.org/assignments/http-problem-types#temporary-reduced-capacity","title":"Service unavailable","status":503}`
 )
 
 // setFields sets the fields that tell a client how it stands: by the rule that
@@ -83,6 +85,17 @@ func (m *Middleware) refuse(w http.ResponseWriter, d *ratelimit.Decision) {
 	body.Write(appendString(nil, name))
 	body.WriteString("]}")
 	problem(w, http.StatusTooManyRequests, body.String())
+}
+
+// unavailable answers a request that the Store had no answer to.
+func unavailable(w http.ResponseWriter, err error) {
+	var hint interface{ RetryAfter() time.Duration }
+	after := time.Duration(0)
+	if errors.As(err, &hint) {
+		after = hint.RetryAfter()
+	}
+	w.Header().Set("Retry-After", seconds(after))
+	problem(w, http.StatusServiceUnavailable, problemUnavailable)
 }
 
 // problem writes a problem document.

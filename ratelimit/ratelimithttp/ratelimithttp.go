@@ -20,9 +20,19 @@
 // count by their /64, of which one client has all; IPv4 addresses mapped into
 // IPv6 are IPv4 addresses. A request whose address cannot be told is refused
 // with 400, and never served unlimited.
+//
+// # Sharing budgets
+//
+// Config.Store takes the place of the limits in this process. With that of
+// package ratelimitredis, processes share their budgets:
+//
+//	limit := ratelimithttp.MustNew(ratelimithttp.Config{
+//		Store: store,
+//	})
 package ratelimithttp
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/netip"
@@ -61,6 +71,15 @@ func (k Key) String() string {
 	return k.User
 }
 
+// StoreKey returns the key of k in a Store: a user as "user:" and its name, an
+// address as "addr:" and its network.
+func (k Key) StoreKey() string {
+	if k.Address.IsValid() {
+		return "addr:" + k.Address.String()
+	}
+	return "user:" + k.User
+}
+
 // Config configures a Middleware. The zero Config is usable: 100 requests in
 // any minute for each client address.
 type Config struct {
@@ -75,6 +94,12 @@ type Config struct {
 	MaxKeys  int
 	Overflow ratelimit.Overflow
 	Hooks    ratelimit.Hooks
+
+	// Store keeps the events and knows the limits, instead of the fields above,
+	// which must be zero then. Its keys are those of Key.StoreKey. Requests
+	// that it has no answer to are answered with 503 Service Unavailable. Nil
+	// means to keep them in this process.
+	Store ratelimit.Store
 
 	// User returns the user of an authenticated request, and false if there
 	// is none. An empty name is a name. Nil means that there are no users.
@@ -114,7 +139,7 @@ type Config struct {
 // many goroutines, and may be put around several handlers, which then share
 // its budgets.
 type Middleware struct {
-	limiter *ratelimit.Limiter[Key]
+	limiter *ratelimit.Limiter[Key] // nil if there is a Store
 	client  *clientFinder
 	cfg     Config
 }
@@ -132,21 +157,45 @@ func New(cfg Config) (*Middleware, error) {
 	if err != nil {
 		return nil, err
 	}
-	limiter, err := ratelimit.New(ratelimit.Config[Key]{
-		Name:     cfg.Name,
-		Limits:   cfg.Limits,
-		PlanFor:  cfg.PlanFor,
-		MaxKeys:  cfg.MaxKeys,
-		Overflow: cfg.Overflow,
-		Hooks:    cfg.Hooks,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("ratelimithttp: Config: %w", err)
+	m := &Middleware{client: client}
+	if cfg.Store == nil {
+		m.limiter, err = ratelimit.New(ratelimit.Config[Key]{
+			Name:     cfg.Name,
+			Limits:   cfg.Limits,
+			PlanFor:  cfg.PlanFor,
+			MaxKeys:  cfg.MaxKeys,
+			Overflow: cfg.Overflow,
+			Hooks:    cfg.Hooks,
+		})
+		if err != nil {
+			return nil, fmt.Errorf("ratelimithttp: Config: %w", err)
+		}
+	} else if field := cfg.storeKnows(); field != "" {
+		return nil, fmt.Errorf("ratelimithttp: Config.%s is set, want it in the Store", field)
 	}
 	if cfg.Name == "" {
 		cfg.Name = "default"
 	}
-	return &Middleware{limiter: limiter, client: client, cfg: cfg}, nil
+	m.cfg = cfg
+	return m, nil
+}
+
+// storeKnows returns the first field that is set and that a Store has of its
+// own.
+func (c *Config) storeKnows() string {
+	switch {
+	case c.Limits != nil:
+		return "Limits"
+	case c.PlanFor != nil:
+		return "PlanFor"
+	case c.MaxKeys != 0:
+		return "MaxKeys"
+	case c.Overflow != 0:
+		return "Overflow"
+	case c.Hooks.OnLimited != nil || c.Hooks.OnShadowed != nil:
+		return "Hooks"
+	}
+	return ""
 }
 
 // MustNew is New for package variables: it panics where New returns an error.
@@ -159,7 +208,7 @@ func MustNew(cfg Config) *Middleware {
 }
 
 // Limiter returns the limiter of the requests, for Refund, Reset, Stats and
-// Run.
+// Run. It is nil if there is a Store.
 func (m *Middleware) Limiter() *ratelimit.Limiter[Key] { return m.limiter }
 
 // Handler returns a handler that serves requests within the limits by next,
@@ -185,7 +234,11 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		if m.cfg.Cost != nil {
 			cost = max(m.cfg.Cost(r), 0)
 		}
-		d := m.limiter.Take(key, cost)
+		d, err := m.take(r, key, cost)
+		if err != nil {
+			unavailable(w, err)
+			return
+		}
 		m.setFields(w.Header(), &d)
 		if !d.Allowed {
 			w.Header().Set("Retry-After", seconds(d.RetryAfter))
@@ -203,9 +256,27 @@ func (m *Middleware) Handler(next http.Handler) http.Handler {
 		seen := &recorder{ResponseWriter: w, status: http.StatusOK}
 		next.ServeHTTP(seen, r)
 		if m.cfg.Refund(seen.status) {
-			m.limiter.Refund(key, cost)
+			m.refund(r, key, cost)
 		}
 	})
+}
+
+// take takes the permits of a request.
+func (m *Middleware) take(r *http.Request, key Key, cost int) (ratelimit.Decision, error) {
+	if m.limiter != nil {
+		return m.limiter.Take(key, cost), nil
+	}
+	return m.cfg.Store.Take(r.Context(), key.StoreKey(), cost)
+}
+
+// refund gives them back. The client may have left, which is no reason not to.
+// If the Store has no answer they stay taken.
+func (m *Middleware) refund(r *http.Request, key Key, cost int) {
+	if m.limiter != nil {
+		m.limiter.Refund(key, cost)
+		return
+	}
+	_ = m.cfg.Store.Refund(context.WithoutCancel(r.Context()), key.StoreKey(), cost)
 }
 
 // The ways in which a request has no key.

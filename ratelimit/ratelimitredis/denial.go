@@ -12,8 +12,9 @@ import (
 type denial struct {
 	plan     *plan
 	n        int
-	until    time.Duration // on the store's clock
-	reset    time.Duration // likewise
+	until    time.Duration // on the store's clock: when the permit may be there
+	surely   time.Duration // likewise: when it is there
+	reset    time.Duration // likewise: when all are
 	decision ratelimit.Decision
 }
 
@@ -31,23 +32,24 @@ func (s *Store) repeat(p *plan, key string, n int) (ratelimit.Decision, bool) {
 		return ratelimit.Decision{}, false
 	}
 	d := r.decision
-	d.RetryAfter, d.ResetAfter = r.until-now, max(r.reset-now, 0)
+	d.RetryAfter, d.ResetAfter = r.surely-now, r.reset-now
 	s.counts.denied.Add(1)
 	return d, true
 }
 
-// remember keeps a refusal. It was given after start, so that the permit may be
-// there RetryAfter after that.
+// remember keeps a refusal. It was given between start and now, so that the
+// permit may be there RetryAfter after the one, and is after the other.
 func (s *Store) remember(p *plan, key string, n int, d ratelimit.Decision, start time.Duration, returns uint64) {
 	if s.denials == nil || s.returns.Load() != returns || d.RetryAfter == ratelimit.Never {
 		return
 	}
-	left := start + d.RetryAfter - s.now()
+	now := s.now()
+	left := start + d.RetryAfter - now
 	if left <= 0 {
 		return
 	}
 	key = strings.Clone(key) // it must not keep the request alive that it was cut from
-	s.denials.SetTTL(key, &denial{p, n, start + d.RetryAfter, start + d.ResetAfter, d}, left)
+	s.denials.SetTTL(key, &denial{p, n, start + d.RetryAfter, now + d.RetryAfter, now + d.ResetAfter, d}, left)
 	if s.returns.Load() != returns {
 		s.denials.Delete(key) // a Refund came between, and may have looked for it before
 	}

@@ -254,12 +254,13 @@ func sound(t *testing.T, c *redis.Client, key string, m *model, written bool) {
 }
 
 func TestScriptsBehaveAsTheModel(t *testing.T) {
+	t.Parallel()
 	for name, c := range servers(t) {
 		t.Run(name, func(t *testing.T) {
 			defer func() { require.NoError(t, c.Close()) }()
-			runs := 6
+			runs := 3
 			if name == "redis" {
-				runs = 20
+				runs = 8
 			}
 			for seed := range runs {
 				rng := rand.New(rand.NewPCG(1, uint64(seed)))

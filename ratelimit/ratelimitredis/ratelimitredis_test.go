@@ -16,6 +16,7 @@ import (
 func suite(addr string, cfg ratelimitredis.Config) ratelimittest.Suite {
 	var last ratelimitredis.Config
 	return ratelimittest.Suite{
+		Window: 100 * time.Millisecond,
 		Open: func(t *testing.T, limits ...ratelimit.Limit) ratelimit.Store {
 			last = cfg
 			last.Client, last.Limits = connect(t, addr), limits
@@ -32,6 +33,7 @@ func suite(addr string, cfg ratelimitredis.Config) ratelimittest.Suite {
 }
 
 func TestConformanceOnMiniredis(t *testing.T) {
+	t.Parallel()
 	m := startMini(t)
 	s := suite(m.Addr(), ratelimitredis.Config{Denials: -1})
 	s.Sleep = m.pass
@@ -39,9 +41,11 @@ func TestConformanceOnMiniredis(t *testing.T) {
 }
 
 func TestConformanceOnARealServer(t *testing.T) {
+	t.Parallel()
 	suite(real(t), ratelimitredis.Config{}).Run(t)
 }
 
 func TestConformanceWithoutMemoryOfDenials(t *testing.T) {
+	t.Parallel()
 	suite(real(t), ratelimitredis.Config{Denials: -1, Pipelines: 1}).Run(t)
 }

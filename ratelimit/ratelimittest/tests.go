@@ -243,7 +243,7 @@ func reset(t *testing.T, s *Suite) {
 func contextDone(t *testing.T, s *Suite) {
 	c := s.open(t, ratelimit.Per(2, hour))
 	c.allowed("a", 1, true)
-	cause := errors.New("left")
+	cause := errors.New("ratelimittest: left")
 	ctx, cancel := context.WithCancelCause(context.Background())
 	cancel(cause)
 	_, err := c.store.Take(ctx, "a", 1)
