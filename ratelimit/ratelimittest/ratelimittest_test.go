@@ -59,9 +59,9 @@ func (w *wrong) Refund(ctx context.Context, key string, n int) error {
 // The ways to be wrong, and the test that has to find out.
 var breaches = map[string]struct {
 	caught string
-	with   wrong
+	with   *wrong
 }{
-	"admits one too many": {"AdmitsTheLimitAndRefusesTheNext", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"admits one too many": {"AdmitsTheLimitAndRefusesTheNext", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		d, err := w.Store.Take(ctx, key, n)
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -70,23 +70,23 @@ var breaches = map[string]struct {
 		}
 		return d, err
 	}}},
-	"one budget for all": {"KeysAreApart", wrong{take: func(w *wrong, ctx context.Context, _ string, n int) (ratelimit.Decision, error) {
+	"one budget for all": {"KeysAreApart", &wrong{take: func(w *wrong, ctx context.Context, _ string, n int) (ratelimit.Decision, error) {
 		return w.Store.Take(ctx, "", n)
 	}}},
-	"takes what there is": {"AllOrNothing", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"takes what there is": {"AllOrNothing", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		return w.Store.Take(ctx, key, min(n, 3))
 	}}},
-	"no RetryAfter": {"DecisionsHaveFigures", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"no RetryAfter": {"DecisionsHaveFigures", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		d, err := w.Store.Take(ctx, key, n)
 		d.ResetAfter = 0
 		return d, err
 	}}},
-	"early RetryAfter": {"RetryAfterSuffices", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"early RetryAfter": {"RetryAfterSuffices", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		d, err := w.Store.Take(ctx, key, n)
 		d.RetryAfter /= 2
 		return d, err
 	}}},
-	"a fixed window": {"NeverMoreInAnyWindow", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"a fixed window": {"NeverMoreInAnyWindow", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		l := w.limits[0]
@@ -96,16 +96,16 @@ var breaches = map[string]struct {
 		}
 		return w.Store.Take(ctx, key, n)
 	}}},
-	"never is an hour": {"ALimitOfZeroDenies", wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
+	"never is an hour": {"ALimitOfZeroDenies", &wrong{take: func(w *wrong, ctx context.Context, key string, n int) (ratelimit.Decision, error) {
 		d, err := w.Store.Take(ctx, key, n)
 		d.RetryAfter = min(d.RetryAfter, time.Hour)
 		return d, err
 	}}},
-	"refunds nothing": {"RefundGivesBackTheNewest", wrong{refund: func(*wrong, context.Context, string, int) error { return nil }}},
-	"never looks at ctx": {"ContextDoneBefore", wrong{take: func(w *wrong, _ context.Context, key string, n int) (ratelimit.Decision, error) {
+	"refunds nothing": {"RefundGivesBackTheNewest", &wrong{refund: func(*wrong, context.Context, string, int) error { return nil }}},
+	"never looks at ctx": {"ContextDoneBefore", &wrong{take: func(w *wrong, _ context.Context, key string, n int) (ratelimit.Decision, error) {
 		return w.Store.Take(context.Background(), key, n)
 	}}},
-	"not shared": {"SharesOneBudget", wrong{}},
+	"not shared": {"SharesOneBudget", &wrong{}},
 }
 
 // TestBroken runs the suite on a wrong store. It is for the test below, which

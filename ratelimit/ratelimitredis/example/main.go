@@ -40,11 +40,16 @@ func main() {
 		child(os.Stdout, addr)
 		return
 	}
+	redis.SetLogger(silent{}) // it would tell that the server is gone, which is known here
 	if err := run(os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
+
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
 
 // config is what all processes have in common.
 func config(addr string) ratelimitredis.Config {
