@@ -50,7 +50,7 @@ type Sealer struct {
 
 	mu         sync.RWMutex // guards what follows
 	closed     bool
-	secrets    [][]byte // Key and OldKeys, or the Password
+	secrets    []Secret // Key and OldKeys, or the Password; copies of our own
 	recipients []hpke.PublicKey
 	identities []hpke.PrivateKey
 }
@@ -71,10 +71,10 @@ func New(cfg Config) (*Sealer, error) {
 	switch s.kind {
 	case kindKey:
 		for _, key := range append([]Secret{cfg.Key}, cfg.OldKeys...) {
-			s.secrets = append(s.secrets, key.Bytes())
+			s.secrets = append(s.secrets, hide(key.Bytes()))
 		}
 	case kindPassword:
-		s.secrets = [][]byte{cfg.Password.Bytes()}
+		s.secrets = []Secret{hide(cfg.Password.Bytes())}
 	}
 	return s, nil
 }
@@ -215,7 +215,7 @@ func (s *Sealer) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, secret := range s.secrets {
-		clear(secret)
+		secret.Destroy()
 	}
 	s.closed, s.secrets, s.recipients, s.identities = true, nil, nil, nil
 	return nil
@@ -280,7 +280,7 @@ func (s *Sealer) keys() (keyring, error) {
 	}
 	k := keyring{recipients: s.recipients, identities: s.identities}
 	for _, secret := range s.secrets {
-		k.secrets = append(k.secrets, slices.Clone(secret))
+		k.secrets = append(k.secrets, secret.Bytes())
 	}
 	return k, nil
 }

@@ -13,22 +13,24 @@ const redacted = "seal.Secret(redacted)"
 // redacted. The zero Secret is empty. Copies share the bytes, and Destroy wipes
 // them for all.
 type Secret struct {
-	// Behind a pointer, since fmt prints the unexported fields of a struct
-	// without asking their methods, but does not follow pointers.
-	bytes *[]byte
+	// Behind a function, since fmt prints the unexported fields of a struct
+	// without asking their methods, and follows a pointer if the verb is wrong
+	// for it. Nil is empty.
+	bytes func() *[]byte
 }
+
+func hide(b []byte) Secret { return Secret{func() *[]byte { return &b }} }
 
 // SecretFrom returns a Secret with a copy of b, which the caller may wipe.
 func SecretFrom(b []byte) Secret {
-	own := slices.Clone(b)
-	return Secret{&own}
+	return hide(slices.Clone(b))
 }
 
 // RandomKey returns a new random key of 32 bytes, for Config.Key.
 func RandomKey() Secret {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails: it ends the program if there is no randomness
-	return Secret{&key}
+	return hide(key)
 }
 
 // Bytes returns a copy of what the Secret holds, to store it where secrets are
@@ -37,7 +39,7 @@ func (s Secret) Bytes() []byte {
 	if s.bytes == nil {
 		return nil
 	}
-	return slices.Clone(*s.bytes)
+	return slices.Clone(*s.bytes())
 }
 
 // Destroy overwrites the bytes with zeros and empties the Secret and its
@@ -45,8 +47,9 @@ func (s Secret) Bytes() []byte {
 // called while another goroutine uses the Secret.
 func (s Secret) Destroy() {
 	if s.bytes != nil {
-		clear(*s.bytes)
-		*s.bytes = nil
+		b := s.bytes()
+		clear(*b)
+		*b = nil
 	}
 }
 
@@ -66,5 +69,5 @@ func (s Secret) len() int {
 	if s.bytes == nil {
 		return 0
 	}
-	return len(*s.bytes)
+	return len(*s.bytes())
 }
