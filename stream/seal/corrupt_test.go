@@ -222,6 +222,6 @@ func TestCorruptErrorSaysWhere(t *testing.T) {
 	corrupt, ok := errors.AsType[*seal.CorruptError](err)
 	require.True(t, ok)
 	require.Equal(t, int64(1), corrupt.Chunk)
-	require.False(t, errors.Is(err, seal.ErrTruncated))
+	require.NotErrorIs(t, err, seal.ErrTruncated)
 	require.NotErrorIs(t, err, io.EOF)
 }

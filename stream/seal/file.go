@@ -122,7 +122,7 @@ func (f File) replace(ctx context.Context, dst, src string, keep fs.FileMode, ru
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // of what was only read
 	dst, mode, err := destination(dst, info.Mode()&keep)
 	if err != nil {
 		return err
@@ -213,7 +213,7 @@ func syncFolder(path string) error {
 	if err != nil {
 		return err
 	}
-	defer folder.Close()
+	defer func() { _ = folder.Close() }()
 	if err := folder.Sync(); err != nil && !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, syscall.EINVAL) {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"math"
 	"slices"
+	"strconv"
 )
 
 // The header of a message sealed with a password goes on with
@@ -115,7 +116,7 @@ func (k KDF) open(src io.Reader, password []byte) (header, key []byte, err error
 	}
 	fields := header[len(header)-passwordSize:]
 	if fields[0] != k.ID {
-		return nil, nil, &FormatError{Field: "KDF", Value: int(fields[0]), Want: fmt.Sprint(k.ID)}
+		return nil, nil, &FormatError{Field: "KDF", Value: int(fields[0]), Want: strconv.Itoa(int(k.ID))}
 	}
 	cost := binary.BigEndian.Uint32(fields[1:])
 	if cost < k.least() || cost > k.MaxCost {

@@ -103,7 +103,7 @@ func (w *Writer) Close() error {
 // deferred. It writes nothing.
 func (w *Writer) Abort() {
 	if !w.closed && w.err == nil {
-		w.fail(ErrAborted)
+		_ = w.fail(ErrAborted)
 	}
 }
 
