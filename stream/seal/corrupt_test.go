@@ -73,7 +73,7 @@ func inParallel(t *testing.T, n int, message []byte, f func(i int, own []byte) s
 // included, for each kind of header.
 func TestEveryBitFlipIsDetected(t *testing.T) {
 	step := 1
-	if raceEnabled {
+	if slow {
 		step = 63 // has no factor in common with 8, so all bits of a byte are met
 	}
 	for name, s := range sealers(t) {
@@ -106,7 +106,7 @@ func TestEveryTruncationIsDetected(t *testing.T) {
 			header := len(message) - len(plain) - 2*16
 			inParallel(t, len(message), message, func(i int, own []byte) string {
 				inChunk := i > header+20 && i < header+sealed-20
-				if inChunk && (name != "256" || raceEnabled) && i%97 != 0 {
+				if inChunk && (name != "256" || slow) && i%97 != 0 {
 					return "" // chunks are the same for all
 				}
 				return rejected(s, own[:i], plain)

@@ -156,7 +156,7 @@ func compare(t testing.TB, ops []byte) {
 
 func TestModelRandomMessages(t *testing.T) {
 	rounds := 600
-	if raceEnabled {
+	if slow {
 		rounds = 100
 	}
 	r := rand.New(rand.NewPCG(7, 8))

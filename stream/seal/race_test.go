@@ -2,4 +2,4 @@
 
 package seal_test
 
-func init() { raceEnabled = true }
+func init() { raceEnabled, slow = true, true }

@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/iotest"
@@ -21,6 +22,10 @@ import (
 
 // raceEnabled is set by race_test.go: the race detector allocates.
 var raceEnabled bool
+
+// slow is true where AES is: without the instructions for it, or with the race
+// detector. Tests that try all bits then try some.
+var slow = strconv.IntSize == 32
 
 // cheap is a KDF for tests: fast, and good for nothing else.
 func cheap(password, salt []byte, cost uint32) ([]byte, error) {
