@@ -63,14 +63,18 @@ func run(root, version string) error {
 	if err != nil {
 		return err
 	}
+	var adapters []string
 	for _, dir := range dirs {
 		path, err := publish(dist, dir, core.Module.Mod.Path, version)
 		if err != nil {
 			return fmt.Errorf("%s: %w", dir, err)
 		}
 		fmt.Printf("%s@%s\n", path, version)
+		if path != core.Module.Mod.Path {
+			adapters = append(adapters, path)
+		}
 	}
-	return prove(dist, core.Module.Mod.Path, version)
+	return prove(dist, core.Module.Mod.Path, adapters, version)
 }
 
 // checkout clones HEAD, so that what is published is what is committed.
@@ -182,10 +186,11 @@ func main() {
 }
 `
 
-// prove gets one package from the tree into a fresh module with a fresh module
-// cache, and runs a program with it. The local module cache stands in for the
-// network, so that the proof needs none.
-func prove(dist, core, version string) error {
+// prove gets packages from the tree into fresh modules with a fresh module
+// cache: one of the core, with which it runs a program, and each adapter, which
+// it builds. The local module cache stands in for the network, so that the proof
+// needs none.
+func prove(dist, core string, adapters []string, version string) error {
 	tmp, err := os.MkdirTemp("", "bedplate-proof-")
 	if err != nil {
 		return err
@@ -199,20 +204,10 @@ func prove(dist, core, version string) error {
 	env := append(os.Environ(),
 		"GOPROXY="+proxies, "GONOSUMDB=*", "GOFLAGS=-modcacherw", "GOWORK=off",
 		"GOMODCACHE="+filepath.Join(tmp, "cache"))
+
 	dir := filepath.Join(tmp, "newcomer")
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := newcomer(dir, env, fmt.Sprintf(program, core), core+"/breaker@"+version); err != nil {
 		return err
-	}
-	if err := os.WriteFile(filepath.Join(dir, "main.go"), fmt.Appendf(nil, program, core), 0o644); err != nil {
-		return err
-	}
-	for _, args := range [][]string{
-		{"go", "mod", "init", "example.org/newcomer"},
-		{"go", "get", core + "/breaker@" + version},
-	} {
-		if err := command(dir, env, args...); err != nil {
-			return err
-		}
 	}
 	run := exec.Command("go", "run", ".")
 	run.Dir, run.Env, run.Stderr = dir, env, os.Stderr
@@ -224,7 +219,33 @@ func prove(dist, core, version string) error {
 		return fmt.Errorf("the newcomer's program printed %q, want true", got)
 	}
 	fmt.Println("proved: a fresh module got", core+"/breaker@"+version, "from the tree and ran it")
+
+	for _, path := range adapters {
+		dir := filepath.Join(tmp, filepath.Base(path))
+		main := fmt.Sprintf("package main\n\nimport _ %q\n\nfunc main() {}\n", path)
+		if err := newcomer(dir, env, main, path+"@"+version); err != nil {
+			return err
+		}
+		if err := command(dir, env, "go", "build", "-o", os.DevNull, "."); err != nil {
+			return err
+		}
+		fmt.Println("proved: a fresh module got", path+"@"+version, "from the tree and built with it")
+	}
 	return nil
+}
+
+// newcomer makes a module of one program in dir, and gets query for it.
+func newcomer(dir string, env []string, program, query string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "main.go"), []byte(program), 0o644); err != nil {
+		return err
+	}
+	if err := command(dir, env, "go", "mod", "init", "example.org/newcomer"); err != nil {
+		return err
+	}
+	return command(dir, env, "go", "get", query)
 }
 
 func fileURL(dir string) string {
