@@ -22,7 +22,7 @@ func (c *Cache[K, V]) BulkLoad(ctx context.Context, keys []K, load func(context.
 	if ctx.Err() != nil {
 		return nil, ctxError(ctx)
 	}
-	b := bulk[K, V]{c: c, out: make(map[K]V, len(keys)), group: new(group)}
+	b := bulk[K, V]{c: c, out: make(map[K]V, len(keys)), call: new(call)}
 	b.sort(keys)
 	err := b.run(ctx, load)
 	if waitErr := b.wait(ctx); err == nil {
@@ -33,9 +33,9 @@ func (c *Cache[K, V]) BulkLoad(ctx context.Context, keys []K, load func(context.
 
 // bulk is the state of one BulkLoad.
 type bulk[K comparable, V any] struct {
-	c     *Cache[K, V]
-	out   map[K]V
-	group *group
+	c    *Cache[K, V]
+	out  map[K]V
+	call *call
 
 	mine    []K // to be loaded here, with the flights of them
 	flights []*flight[V]
@@ -64,10 +64,10 @@ func (b *bulk[K, V]) sort(keys []K) {
 		case present, due:
 			b.out[key] = s.nodes[slot].value
 		case absent:
-			if f := s.flights[key]; f != nil && !b.c.single && f.group.join() {
+			if f := s.flights[key]; f != nil && !b.c.single && f.call.join() {
 				b.theirs, b.joined = append(b.theirs, key), append(b.joined, f)
 			} else {
-				b.mine, b.flights = append(b.mine, key), append(b.flights, s.begin(key, b.group))
+				b.mine, b.flights = append(b.mine, key), append(b.flights, s.begin(key, b.call))
 			}
 		case negative:
 		}
@@ -80,7 +80,7 @@ func (b *bulk[K, V]) run(ctx context.Context, load func(context.Context, []K) (m
 	if len(b.mine) == 0 {
 		return nil
 	}
-	loadCtx, end := b.group.embark(ctx)
+	loadCtx, end := b.call.embark(ctx)
 	defer end()
 	var values map[K]V
 	costs := make([]int64, len(b.mine))

@@ -9,14 +9,14 @@ import (
 
 // flight is a load of one key that others may wait for.
 type flight[V any] struct {
-	group *group
+	call  *call
 	done  chan struct{} // closed when value and err are set
 	value V
 	err   error
 }
 
-// group is what the flights of one call of a loader have in common.
-type group struct {
+// call is what the flights of one call of a loader have in common.
+type call struct {
 	// interested counts the callers that still want the result. Whoever comes
 	// or leaves writes it. Once 0 it stays 0: the load is cancelled, and
 	// whoever comes then begins another.
@@ -27,21 +27,21 @@ type group struct {
 	cancel context.CancelCauseFunc
 }
 
-func (g *group) join() bool {
+func (c *call) join() bool {
 	for {
-		n := g.interested.Load()
+		n := c.interested.Load()
 		if n == 0 {
 			return false
 		}
-		if g.interested.CompareAndSwap(n, n+1) {
+		if c.interested.CompareAndSwap(n, n+1) {
 			return true
 		}
 	}
 }
 
-func (g *group) leave(cause error) {
-	if g.interested.Add(-1) == 0 {
-		g.cancel(cause)
+func (c *call) leave(cause error) {
+	if c.interested.Add(-1) == 0 {
+		c.cancel(cause)
 	}
 }
 
@@ -93,11 +93,11 @@ func (c *Cache[K, V]) GetOrLoad(ctx context.Context, key K, load func(context.Co
 		value = s.nodes[slot].value
 		return c.refresh(ctx, s, hash, key, value, load)
 	}
-	if f := s.flights[key]; f != nil && !c.single && f.group.join() {
+	if f := s.flights[key]; f != nil && !c.single && f.call.join() {
 		s.unlock()
 		return f.wait(ctx)
 	}
-	f := s.begin(key, new(group))
+	f := s.begin(key, new(call))
 	s.unlock()
 	return c.run(ctx, s, hash, key, f, load)
 }
@@ -120,10 +120,10 @@ func (s *store[K, V]) look(hash uint64, key K) (slot uint32, found verdict) {
 	return slot, found
 }
 
-// begin enters a flight. Its group's interest is for the caller's own.
-func (s *shard[K, V]) begin(key K, g *group) *flight[V] {
-	f := &flight[V]{group: g, done: make(chan struct{})}
-	g.interested.CompareAndSwap(0, 1)
+// begin enters a flight. Its call's interest is for the caller's own.
+func (s *shard[K, V]) begin(key K, c *call) *flight[V] {
+	f := &flight[V]{call: c, done: make(chan struct{})}
+	c.interested.CompareAndSwap(0, 1)
 	if s.flights == nil {
 		s.flights = make(map[K]*flight[V])
 	}
@@ -137,25 +137,25 @@ func (f *flight[V]) wait(ctx context.Context) (value V, err error) {
 	case <-f.done:
 		return f.value, f.err
 	case <-ctx.Done():
-		f.group.leave(context.Cause(ctx))
+		f.call.leave(context.Cause(ctx))
 		return value, ctxError(ctx)
 	}
 }
 
 // embark makes the context of a load on behalf of ctx. end must be called when
 // the load has ended.
-func (g *group) embark(ctx context.Context) (loadCtx context.Context, end func()) {
-	loadCtx, g.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+func (c *call) embark(ctx context.Context) (loadCtx context.Context, end func()) {
+	loadCtx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	if ctx.Done() == nil {
-		return loadCtx, func() { g.cancel(nil) }
+		return loadCtx, func() { c.cancel(nil) }
 	}
-	stop := context.AfterFunc(ctx, func() { g.leave(context.Cause(ctx)) })
-	return loadCtx, func() { stop(); g.cancel(nil) }
+	stop := context.AfterFunc(ctx, func() { c.leave(context.Cause(ctx)) })
+	return loadCtx, func() { stop(); c.cancel(nil) }
 }
 
 // run calls load and lands its result.
 func (c *Cache[K, V]) run(ctx context.Context, s *shard[K, V], hash uint64, key K, f *flight[V], load func(context.Context, K) (V, error)) (value V, err error) {
-	loadCtx, end := f.group.embark(ctx)
+	loadCtx, end := f.call.embark(ctx)
 	defer end()
 	f.err = ErrAborted // unless load returns
 	var cost int64
@@ -235,7 +235,7 @@ func (c *Cache[K, V]) refresh(ctx context.Context, s *shard[K, V], hash uint64, 
 		s.unlock()
 		return value, nil
 	}
-	f := s.begin(key, new(group))
+	f := s.begin(key, new(call))
 	s.refreshes++
 	s.unlock()
 	if c.runner.Load().start(ctx, func(ctx context.Context) { _, _ = c.run(ctx, s, hash, key, f, load) }) {

@@ -89,8 +89,8 @@ const (
 type Cache[K comparable, V any] struct {
 	// Set by New and never written again, except inside shards.
 	hasher[K]
-	shift  uint8 // the hash's high bits left by it number the shard
-	single bool  // it is inside an LRU
+	mask   uint64 // the number of shards less one
+	single bool   // it is inside an LRU
 	ttl    int64
 	shards []shard[K, V]
 	cfg    Config[K, V]
@@ -119,7 +119,7 @@ type shard[K comparable, V any] struct {
 	_ [shardPadding]byte
 }
 
-const shardPadding = 24
+const shardPadding = 104
 
 // New returns a Cache as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field; for Capacity it is
@@ -156,7 +156,7 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 	}
 	c.cfg = cfg
 	c.hasher = newHasher[K]()
-	c.shift = uint8(64 - bits.Len(uint(cfg.Shards)-1))
+	c.mask = uint64(cfg.Shards) - 1
 	c.ttl = int64(cfg.TTL)
 	c.rules = rules{
 		sliding: cfg.Sliding,
@@ -182,6 +182,7 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 		}
 		if cfg.Policy == PolicyS3FIFO {
 			s.freqs = []uint8{}
+			s.forget()
 		}
 	}
 	return nil
@@ -237,9 +238,8 @@ func part[N int | int64](total N, i, shards int) N {
 	return share
 }
 
-// shard returns the shard of a hash. With one shard the shift is 64, which
-// gives 0.
-func (c *Cache[K, V]) shard(hash uint64) *shard[K, V] { return &c.shards[hash>>c.shift] }
+// shard returns the shard of a hash, by its highest bits. Tables use the low half.
+func (c *Cache[K, V]) shard(hash uint64) *shard[K, V] { return &c.shards[hash>>48&c.mask] }
 
 // same is == for keys: same(k, k) is false for a key that holds a NaN, which
 // no look-up would ever find again.

@@ -30,9 +30,16 @@ func (p Policy) String() string {
 }
 
 const (
-	inSmall   = 0x80 // in freqs: the entry is in the small queue
-	maxFreq   = 3
-	smallPart = 10 // the small queue gets a tenth
+	inSmall = 0x80 // in freqs: the entry is in the small queue
+	maxFreq = 3
+
+	// Of all entries, these parts may be in the small queue: at first, at least
+	// and at most.
+	firstShare, leastShare, mostShare = 0.1, 0.02, 0.9
+
+	// An entry that comes back was missed narrowly if fewer than this part of
+	// all entries have left its queue since.
+	narrowly = 0.1
 )
 
 // unlink takes slot out of its list.
@@ -79,10 +86,17 @@ func (s *store[K, V]) enter(tag, slot uint32) {
 		s.push(mainList, slot)
 		return
 	}
-	if s.ghost.takeOut(tag) {
-		s.freqs[slot] = 0
+	s.freqs[slot] = 0
+	n := float64(s.len + 1)
+	if age, ok := s.smallGhost.takeOut(tag); ok && age <= s.len {
+		if float64(age) <= narrowly*n {
+			s.share = min(s.share+1/n, mostShare)
+		}
 		s.push(mainList, slot)
 		return
+	}
+	if age, ok := s.mainGhost.takeOut(tag); ok && float64(age) <= narrowly*n {
+		s.share = max(s.share-1/n, leastShare)
 	}
 	s.freqs[slot] = inSmall
 	s.small++
@@ -99,10 +113,10 @@ func (s *store[K, V]) evict(reason Reason) {
 	// queue, so the work is paid for by the uses before it.
 	for {
 		main := s.nodes[mainList].prev
-		if s.small > s.limit/smallPart || main == mainList {
+		if float64(s.small) > s.share*float64(s.len) || main == mainList {
 			slot := s.nodes[smallList].prev
-			if s.freqs[slot]&^inSmall <= 1 {
-				s.ghost.add(s.remove(slot, reason), s.limit)
+			if s.freqs[slot]&^inSmall == 0 {
+				s.smallGhost.add(s.remove(slot, reason), s.len, s.limit)
 				return
 			}
 			s.small--
@@ -112,13 +126,20 @@ func (s *store[K, V]) evict(reason Reason) {
 			continue
 		}
 		if s.freqs[main] == 0 {
-			s.remove(main, reason)
+			n := int(narrowly * float64(s.len))
+			s.mainGhost.add(s.remove(main, reason), n, n)
 			return
 		}
 		s.freqs[main]--
 		s.unlink(main)
 		s.push(mainList, main)
 	}
+}
+
+// forget has the policy begin anew, as it must when capacity changes.
+func (s *store[K, V]) forget() {
+	s.share = firstShare
+	s.smallGhost, s.mainGhost = ghost{}, ghost{}
 }
 
 // slots calls yield for each slot in order, from the newest or the oldest. With
@@ -145,52 +166,4 @@ func (s *store[K, V]) slots(oldestFirst bool, yield func(slot uint32) bool) {
 			}
 		}
 	}
-}
-
-// ghost remembers the tags of the entries evicted last from the small queue,
-// in buckets of eight tags with the time of each, counted in evictions. A
-// bucket that overflows forgets its oldest, which costs a little precision
-// where an exact queue would cost twice the memory.
-type ghost struct {
-	buckets [][8]uint64 // tag above time; 0 is empty
-	clock   uint32
-	life    uint32
-}
-
-// add remembers tag for as many evictions as the cache has entries.
-func (g *ghost) add(tag uint32, limit int) {
-	if g.buckets == nil || g.life != uint32(limit) {
-		g.buckets = make([][8]uint64, limit/5+1)
-		g.life = uint32(limit)
-	}
-	if g.clock++; g.clock == 0 {
-		g.clock = 1
-	}
-	b := &g.buckets[reduce(tag, len(g.buckets))]
-	oldest, age := 0, uint32(0)
-	for i, e := range b {
-		if e == 0 || uint32(e>>32) == tag {
-			oldest = i
-			break
-		}
-		if a := g.clock - uint32(e); a >= age {
-			oldest, age = i, a
-		}
-	}
-	b[oldest] = uint64(tag)<<32 | uint64(g.clock)
-}
-
-// takeOut reports whether tag is remembered, and forgets it.
-func (g *ghost) takeOut(tag uint32) bool {
-	if g.buckets == nil {
-		return false
-	}
-	b := &g.buckets[reduce(tag, len(g.buckets))]
-	for i, e := range b {
-		if e != 0 && uint32(e>>32) == tag {
-			b[i] = 0
-			return g.clock-uint32(e) <= g.life
-		}
-	}
-	return false
 }

@@ -15,21 +15,46 @@ import (
 // simple is a cache as a simulator needs it.
 type simple interface{ use(key int) (hit bool) }
 
-// reference is S3-FIFO as its paper tells it, with lists and an exact ghost.
+// reference is S3-FIFO as its paper tells it, with lists and exact ghosts, and
+// with our two changes: one use is enough to be promoted, and the share of the
+// small queue follows what comes back.
 type reference struct {
-	capacity    int
-	small, main *list.List // of *refEntry, newest in front
-	entries     map[int]*refEntry
-	ghosts      []int
-	isGhost     map[int]int // times in ghosts
+	capacity              int
+	share                 float64
+	small, main           *list.List // of *refEntry, newest in front
+	entries               map[int]*refEntry
+	smallGhost, mainGhost refGhost
 }
 
 type refEntry struct {
 	key, uses int
 }
 
+// refGhost tells when a key left a queue, counted in those that left it.
+type refGhost struct {
+	left map[int]int
+	now  int
+}
+
+func (g *refGhost) add(key int) {
+	g.now++
+	g.left[key] = g.now
+}
+
+func (g *refGhost) takeOut(key int) (age int) {
+	age = math.MaxInt
+	if then, ok := g.left[key]; ok {
+		age = g.now - then
+		delete(g.left, key)
+	}
+	return age
+}
+
 func newReference(capacity int) *reference {
-	return &reference{capacity: capacity, small: list.New(), main: list.New(), entries: make(map[int]*refEntry), isGhost: make(map[int]int)}
+	return &reference{
+		capacity: capacity, share: 0.1, small: list.New(), main: list.New(), entries: make(map[int]*refEntry),
+		smallGhost: refGhost{left: make(map[int]int)}, mainGhost: refGhost{left: make(map[int]int)},
+	}
 }
 
 func (r *reference) use(key int) bool {
@@ -42,35 +67,32 @@ func (r *reference) use(key int) bool {
 	}
 	e := &refEntry{key: key}
 	r.entries[key] = e
-	if r.isGhost[key] > 0 {
-		delete(r.isGhost, key)
+	n := float64(r.capacity)
+	switch small, main := r.smallGhost.takeOut(key), r.mainGhost.takeOut(key); {
+	case small < r.capacity:
+		if float64(small) <= n/10 {
+			r.share = min(r.share+1/n, 0.9)
+		}
 		r.main.PushFront(e)
-	} else {
-		r.small.PushFront(e)
+		return false
+	case float64(main) <= n/10:
+		r.share = max(r.share-1/n, 0.02)
 	}
+	r.small.PushFront(e)
 	return false
 }
 
 func (r *reference) evict() {
 	for {
-		if r.small.Len() > r.capacity/10 || r.main.Len() == 0 {
+		if float64(r.small.Len()) > r.share*float64(r.capacity) || r.main.Len() == 0 {
 			e := r.small.Remove(r.small.Back()).(*refEntry)
-			if e.uses > 1 {
+			if e.uses > 0 {
 				e.uses = 0
 				r.main.PushFront(e)
 				continue
 			}
 			delete(r.entries, e.key)
-			r.ghosts = append(r.ghosts, e.key)
-			r.isGhost[e.key]++
-			if len(r.ghosts) > r.capacity {
-				if old := r.ghosts[0]; r.isGhost[old] > 1 {
-					r.isGhost[old]--
-				} else {
-					delete(r.isGhost, old)
-				}
-				r.ghosts = r.ghosts[1:]
-			}
+			r.smallGhost.add(e.key)
 			return
 		}
 		e := r.main.Remove(r.main.Back()).(*refEntry)
@@ -80,6 +102,7 @@ func (r *reference) evict() {
 			continue
 		}
 		delete(r.entries, e.key)
+		r.mainGhost.add(e.key)
 		return
 	}
 }

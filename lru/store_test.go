@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +15,9 @@ import (
 )
 
 // check requires what holds of a store between any two operations: each entry
-// is in one list and once in the index, where it can be found; every other slot
-// is free and empty; and all sums are right.
+// is in one list and has one place in the table, where it is found; every other
+// place and slot is free and empty; each group knows exactly who passed by it;
+// and all sums are right.
 func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	t.Helper()
 	used := make(map[uint32]bool)
@@ -62,14 +64,27 @@ func check[K comparable, V comparable](t *testing.T, s *store[K, V]) {
 	if s.most > 0 {
 		require.LessOrEqual(t, s.cost, s.most)
 	}
+	require.True(t, s.freqs == nil || s.share >= leastShare && s.share <= mostShare)
+	passed := make([]uint32, len(s.table))
 	places := 0
-	for _, e := range s.index {
-		if e != 0 {
+	for i, g := range s.table {
+		for at, slot := range g.slots {
+			if slot == 0 {
+				require.Equal(t, uint64(0), g.mark(at))
+				continue
+			}
 			places++
-			require.True(t, used[uint32(e)])
+			require.True(t, used[slot])
+			require.Equal(t, mark(s.tag(slot)), g.mark(at))
+			for at := reduce(s.tag(slot), len(s.table)); at != i; at = (at + 1) % len(s.table) {
+				passed[at]++
+			}
 		}
 	}
 	require.Equal(t, s.len, places)
+	for i, g := range s.table {
+		require.Equal(t, passed[i], g.passed, "group %d", i)
+	}
 	free := 0
 	for slot := s.free; slot != 0; slot = s.nodes[slot].next {
 		require.False(t, used[slot])
@@ -166,72 +181,110 @@ func churn(t *testing.T, cfg Config[int, int], count func(int)) {
 	check(t, &s.store)
 }
 
-func TestIndexFindsEverySlotWhateverItsTag(t *testing.T) {
+// mark is the mark of a place.
+func (g *group) mark(at int) uint64 {
+	if at < 8 {
+		return g.low >> (8 * at) & 0xff
+	}
+	return uint64(g.high) >> (8 * (at - 8)) & 0xff
+}
+
+// Whatever the hashes are, from all entries in one home to random ones: each is
+// found while it is there, and a search for others ends, also when every group
+// was passed by somebody.
+func TestTableFindsEveryKeyWhateverItsHash(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
-	for _, spread := range []uint32{1, 3, 1 << 8, math.MaxUint32} { // from all in one home to random
-		s := &store[int, int]{limit: 50}
-		s.reshape(50)
-		tags := make(map[uint32]uint32) // slot → tag
-		for range 2000 {
-			slot := uint32(rng.IntN(50) + firstSlot)
-			if tag, ok := tags[slot]; ok {
-				s.unplace(tag, slot)
-				delete(tags, slot)
-			} else {
-				tags[slot] = uint32(rng.Uint64N(uint64(spread)))
-				if rng.IntN(2) == 0 {
-					tags[slot] = math.MaxUint32 - tags[slot] // homes at the end, which wrap
+	for _, homes := range []uint64{1, 2, 3, 1 << 8, 1 << 32} {
+		for _, limit := range []int{1, 9, 18, 60} {
+			hash := func(key uint64) uint64 { return key % homes * (math.MaxUint32 / homes) } // the last one wraps
+			s := &store[uint64, int]{limit: limit, hasher: hasher[uint64]{hash: hash}, rules: new(rules)}
+			there := make(map[uint64]bool)
+			for range 2000 {
+				key := rng.Uint64N(uint64(2*limit)) * 0x9e3779b9 % (1 << 32)
+				slot := s.find(hash(key), key)
+				require.Equal(t, there[key], slot != 0)
+				switch {
+				case slot != 0:
+					s.remove(slot, Deleted)
+					delete(there, key)
+				case len(there) < limit:
+					require.True(t, s.put(hash(key), key, 1, 0, 0))
+					there[key] = true
 				}
-				s.place(uint64(tags[slot])<<32 | uint64(slot))
+				check(t, s)
 			}
-			places := 0
-			for i, e := range s.index {
-				if e == 0 {
-					continue
-				}
-				places++
-				if tags[uint32(e)] != uint32(e>>32) {
-					t.Fatal("the tag of another")
-				}
-				for j := reduce(uint32(e>>32), len(s.index)); j != i; j = (j + 1) % len(s.index) {
-					if s.index[j] == 0 {
-						t.Fatal("a gap between an entry and its home")
-					}
-				}
-			}
-			require.Len(t, tags, places)
 		}
 	}
 }
 
-func TestGhostRemembersForAsManyEvictionsAsThereAreSlots(t *testing.T) {
+func TestEqualFindsEachPlaceWithTheMark(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 7))
+	for range 10_000 {
+		var g group
+		for at := range 8 {
+			g.low |= rng.Uint64N(1+3*rng.Uint64N(60)) << (8 * at)
+			g.high |= uint32(rng.Uint64N(4)) << (8 * at) // the last ones fall out
+		}
+		for m := range uint64(5) {
+			right := false // at the place below: only then may there be one too many
+			for at := range groupPlaces {
+				found := equal(g.low, m)>>(8*at+7)&1 == 1
+				if at >= 8 {
+					found = equalHigh(g.high, m)>>(8*at-57)&1 == 1
+				}
+				require.True(t, found == (g.mark(at) == m) || found && right && at != 8, "%x at %d of %+v", m, at, g)
+				right = found
+			}
+			require.Zero(t, equal(g.low, m)&^highBits)
+			require.Zero(t, uint64(equalHigh(g.high, m))&^highBits)
+		}
+	}
+	for tag := range uint32(1 << 10) {
+		require.NotZero(t, mark(tag))
+		require.LessOrEqual(t, mark(tag), uint64(0xff))
+	}
+}
+
+func TestGhostRemembersAsManyAsItHasRoomForAndTheirAges(t *testing.T) {
 	var g ghost
-	require.False(t, g.takeOut(1))
+	forgotten := func(tag uint32) {
+		_, ok := g.takeOut(tag)
+		require.False(t, ok)
+	}
+	forgotten(1)
 	rng := rand.New(rand.NewPCG(7, 8))
-	const limit = 1000
-	tags := make([]uint32, 3*limit)
+	const n = 1000
+	tags := make([]uint32, 3*n)
 	for i := range tags {
 		tags[i] = rng.Uint32()
-		g.add(tags[i], limit)
+		g.add(tags[i], n, n)
 	}
-	known := func(tags []uint32) (n int) {
-		for _, tag := range tags {
-			if g.takeOut(tag) {
-				n++
-				require.False(t, g.takeOut(tag), "taken out")
+	known := 0
+	for i, tag := range tags {
+		if age, ok := g.takeOut(tag); ok {
+			require.Equal(t, len(tags)-1-i, age)
+			if age < n {
+				known++
 			}
+			forgotten(tag)
 		}
-		return n
 	}
-	require.Zero(t, known(tags[:2*limit-1]))
-	require.Greater(t, known(tags[2*limit:]), limit*90/100)
+	require.Greater(t, known, n*90/100)
 
-	g.add(7, limit)
+	g.add(7, n, n)
 	g.clock = math.MaxUint32 // the clock wraps
-	g.add(8, limit)
-	require.True(t, g.takeOut(8))
-	g.add(9, 10) // a ghost of another size begins anew
-	require.Len(t, g.buckets, 3)
+	g.add(8, n, n)
+	age, ok := g.takeOut(8)
+	require.True(t, ok)
+	require.Zero(t, age)
+
+	g.add(9, 2*n, 5*n) // more room, but no more than is needed soon
+	require.Len(t, g.buckets, 3*n/5+1)
+	g.add(9, 4*n, 5*n)
+	require.Len(t, g.buckets, 5*n/5+1)
+	g = ghost{}
+	g.add(9, 0, 0) // a cache of fewer than ten entries has no ghost of its main queue
+	forgotten(9)
 }
 
 func TestDeadlinesSaturate(t *testing.T) {
@@ -296,7 +349,7 @@ func TestEntryBytes(t *testing.T) {
 	bytes := 0
 	for i := range c.shards {
 		s := &c.shards[i]
-		bytes += int(unsafe.Sizeof(*s)) + 8*cap(s.index) + 24*cap(s.nodes)
+		bytes += int(unsafe.Sizeof(*s)) + int(unsafe.Sizeof(group{}))*cap(s.table) + 24*cap(s.nodes)
 		require.Nil(t, s.deadlines)
 		require.Nil(t, s.costs)
 		require.Nil(t, s.freqs)
@@ -351,30 +404,62 @@ func TestBacklogOfEventsIsDeliveredInOrder(t *testing.T) {
 	require.LessOrEqual(t, cap(c.shards[0].gone), 1024, "the memory of a backlog is given back")
 }
 
-// Integers have a hash of their own: it must tell neighbours apart in the bits
-// that choose the shard and in those that choose the place, and differ from
-// cache to cache.
-func TestIntegersAreSpreadOverShardsAndPlaces(t *testing.T) {
+// The hashes that are our own must tell neighbours apart in the bits that choose
+// the shard and in those that choose the place, and differ from cache to cache.
+func TestKeysAreSpreadOverShardsAndPlaces(t *testing.T) {
 	for _, stride := range []uint64{1, 8, 1 << 16, 1 << 32} {
-		h := newHasher[uint64]()
-		require.NotNil(t, h.fast)
-		var shards, places [64]int
-		const n = 64 * 1000
-		for i := range n {
-			hash := h.hash(uint64(i) * stride)
-			shards[hash>>58]++
-			places[reduce(uint32(hash), 64)]++
-		}
-		for i := range 64 {
-			require.InDelta(t, 1000, shards[i], 200, "stride %d", stride)
-			require.InDelta(t, 1000, places[i], 200, "stride %d", stride)
-		}
-		other := newHasher[uint64]()
-		require.NotEqual(t, h.hash(1), other.hash(1), "each cache has its secret")
+		spread(t, func(i int) uint64 { return uint64(i) * stride })
 	}
-	require.Nil(t, newHasher[[2]string]().fast)
-	require.True(t, newHasher[string]().kept)
-	require.NotNil(t, newHasher[int]().fast)
-	require.NotNil(t, newHasher[uint32]().fast)
-	require.NotNil(t, newHasher[int64]().fast)
+	for _, form := range []string{"%x", "%08d", "user:%d", "%016x", "%d:abcdefgh", "a key of more than 16 bytes %d"} {
+		spread(t, func(i int) string { return fmt.Sprintf(form, i) })
+	}
+	spread(t, func(i int) string { return strings.Repeat("x", i%17) + fmt.Sprint(i) })
+	spread(t, func(i int) [2]int { return [2]int{i, 0} })
+}
+
+func spread[K comparable](t *testing.T, key func(i int) K) {
+	t.Helper()
+	h, other := newHasher[K](), newHasher[K]()
+	var shards, places, marks [64]int
+	const n = 64 * 1000
+	for i := range n {
+		hash := h.hash(key(i))
+		shards[hash>>48&63]++
+		places[reduce(uint32(hash), 64)]++
+		marks[mark(uint32(hash))%64]++
+	}
+	for i := range 64 {
+		require.InDelta(t, 1000, shards[i], 200)
+		require.InDelta(t, 1000, places[i], 200)
+		require.InDelta(t, 1000, marks[i], 450, "1 is the mark of two tags in 256, and 0 of none")
+	}
+	require.NotEqual(t, h.hash(key(1)), other.hash(key(1)), "each cache has its secret")
+}
+
+// Short strings are hashed as two words. Whatever byte changes, and whatever is
+// added or left out, the words change or the length does.
+func TestWordsTellShortStringsApart(t *testing.T) {
+	type print struct {
+		x, y uint64
+		n    int
+	}
+	seen := make(map[print]string)
+	note := func(s string) {
+		x, y := words(s)
+		before, ok := seen[print{x, y, len(s)}]
+		require.True(t, !ok || before == s, "%q and %q", before, s)
+		seen[print{x, y, len(s)}] = s
+	}
+	for n := range 17 {
+		base := strings.Repeat("k", n)
+		note(base)
+		for i := range n {
+			for _, c := range []byte{0, 1, 'j', 'l', 0x80, 0xff} {
+				note(base[:i] + string([]byte{c}) + base[i+1:])
+			}
+		}
+	}
+	for i := range 1 << 16 {
+		note(string([]byte{byte(i), byte(i >> 8)}))
+	}
 }

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	filippo.io/age v1.3.2
 	github.com/Rican7/retry v0.3.1
+	github.com/Yiling-J/theine-go v0.6.3
 	github.com/avast/retry-go/v5 v5.1.1
 	github.com/bedplate/bedplate v0.0.0
 	github.com/bedplate/bedplate/ratelimit/ratelimitredis v0.0.0-00010101000000-000000000000

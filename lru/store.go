@@ -2,14 +2,15 @@ package lru
 
 import "time"
 
-// Slots are numbered from firstSlot on. The two before it are the sentinels of
-// the lists: their links hold each list's ends, and they never hold an entry.
+// Slots are numbered from firstSlot on; 0 also stands for none. The two before it
+// are the sentinels of the lists: their links hold each list's ends, and they
+// never hold an entry.
 const (
 	mainList  = 0 // the only list of the LRU policy, the main queue of S3-FIFO
 	smallList = 1 // the probationary queue of S3-FIFO
 	firstSlot = 2
 
-	maxSlots = 1<<31 - 2 // entries in one store; the index must stay below 2³² places
+	maxSlots = 1<<31 - 2 // entries in one store
 )
 
 // node is what a slot holds. prev is the slot of the next newer entry, next that
@@ -20,22 +21,17 @@ type node[K comparable, V any] struct {
 	value      V
 }
 
-// store is a cache for one goroutine: arrays over slots, an index of its own,
-// and the order of the policy as links between slot numbers. So it has no
-// pointers of its own for the garbage collector to follow, and an array
-// that no feature needs is never made.
-//
-// A place in the index is the low half of the key's hash (the tag) above the
-// slot number; 0 is an empty place. The place where a search begins follows
-// from the tag alone, so entries move about in the index, and the index grows,
-// without a look at any key.
+// store is a cache for one goroutine: arrays over slots, and the order of the
+// policy as links between slot numbers. So it has no pointers of its own for
+// the garbage collector to follow, and an array that no feature needs is never
+// made.
 type store[K comparable, V any] struct {
 	// With the lock before them, what a hit needs fills two cache lines.
-	index     []uint64
+	table     table
 	nodes     []node[K, V]
-	deadlines []int64 // nil until an entry has one; see deadlineAt
 	hits      uint64
 	gone      []Removed[K, V] // removals to be told; gone[:told] have been
+	deadlines []int64         // nil until an entry has one; see deadlineAt
 	freqs     []uint8         // S3-FIFO: uses since the last decision, and inSmall
 
 	misses uint64
@@ -50,17 +46,19 @@ type store[K comparable, V any] struct {
 	hand  uint32
 
 	tags  []uint32 // nil where a hash is cheaper than memory
-	ghost ghost
-	costs []int64 // nil without Config.Cost
-	ttls  []int64 // nil without Config.Sliding, or until an entry has one
+	costs []int64  // nil without Config.Cost
+	ttls  []int64  // nil without Config.Sliding, or until an entry has one
 	cost  int64
 	most  int64 // bound of cost; 0 for none
+
+	share                 float64 // of entries that may be in the small queue
+	smallGhost, mainGhost ghost   // what left the queues
 
 	refusals map[uint32]error // what negative entries answer
 	edits    map[K]*edit      // keys that Compute works on
 
 	hasher[K]
-	warm  uint64 // written to keep a load from being optimised away; never read
+	warm  uint32 // written to keep a load from being optimised away; never read
 	base  time.Time
 	rules *rules
 	tells bool // there is somebody to tell of removals
@@ -76,83 +74,6 @@ type rules struct {
 	ahead   int64
 	jitter  float64
 	name    string
-}
-
-// reduce spreads a tag over n places: the high part of the product, which is
-// cheaper than a remainder and leaves n free to be any number.
-func reduce(tag uint32, n int) int { return int(uint64(tag) * uint64(n) >> 32) }
-
-// find returns the slot of key, or 0.
-func (s *store[K, V]) find(hash uint64, key K) uint32 {
-	index := s.index
-	tag := uint32(hash)
-	for i := reduce(tag, len(index)); ; {
-		if uint(i) >= uint(len(index)) {
-			if i == 0 {
-				return 0 // nothing was ever stored
-			}
-			i = 0
-			continue
-		}
-		e := index[i]
-		if uint32(e>>32) == tag {
-			if slot := uint32(e); s.nodes[slot].key == key || slot == 0 {
-				return slot
-			}
-		} else if e == 0 {
-			return 0
-		}
-		i++
-	}
-}
-
-// place enters a slot that is not in the index.
-func (s *store[K, V]) place(e uint64) {
-	index := s.index
-	i := reduce(uint32(e>>32), len(index))
-	for index[i] != 0 {
-		if i++; i == len(index) {
-			i = 0
-		}
-	}
-	index[i] = e
-}
-
-// unplace takes a slot out of the index. It looks for the slot number, not for
-// the key, and closes the gap by moving back the entries that were displaced
-// over it, so there are no tombstones.
-func (s *store[K, V]) unplace(tag, slot uint32) {
-	index := s.index
-	n := len(index)
-	i := reduce(tag, n)
-	for uint32(index[i]) != slot {
-		if i++; i == n {
-			i = 0
-		}
-	}
-	for j := i; ; {
-		if j++; j == n {
-			j = 0
-		}
-		e := index[j]
-		if e == 0 {
-			break
-		}
-		// An entry may move from j back to i if its home is not between them.
-		displaced := j - reduce(uint32(e>>32), n)
-		if displaced < 0 {
-			displaced += n
-		}
-		gap := j - i
-		if gap < 0 {
-			gap += n
-		}
-		if displaced >= gap {
-			index[i] = e
-			i = j
-		}
-	}
-	index[i] = 0
 }
 
 // take returns a free slot. There is one below limit.
@@ -194,14 +115,9 @@ func (s *store[K, V]) reshape(n int) {
 	if s.tags != nil {
 		s.tags = resized(s.tags, slots)
 	}
-	// Five places for three entries: at most 60 % full, so a
-	// hit looks at 1.75 places on average and a miss at 3.6.
-	old := s.index
-	s.index = make([]uint64, n+n/3*2+2)
-	for _, e := range old {
-		if e != 0 {
-			s.place(e)
-		}
+	s.table = newTable(n)
+	for slot := uint32(firstSlot); slot < s.fresh; slot++ {
+		s.table.place(s.tag(slot), slot)
 	}
 }
 
