@@ -40,8 +40,9 @@
 //     message, a changed header: each is an error, which stays.
 //   - The message is bound to one key, header and associated data. There is no
 //     second key that opens it to something else.
-//   - A hostile message costs bounded memory (80 KiB), and bounded work: a header
-//     that asks for more than KDF.MaxCost is refused before any.
+//   - A hostile message costs bounded memory, less than 200 KiB with its header,
+//     and bounded work: one that asks for more than KDF.MaxCost is refused
+//     before any.
 //   - A file is replaced by a complete one or not at all. Nothing is left beside
 //     it after an error, a panic or the end of ctx.
 //   - Keys and passwords are not printed by fmt, log/slog or encoding/json, and
@@ -70,9 +71,9 @@
 // people, age has tools and a format that others read.
 //
 // The length of a message is not hidden, and compressing what an attacker has a
-// part in before sealing it tells him about the rest. A message to recipients says nothing about who
-// sealed it: anybody can who has their public keys, and each of them can change
-// it for the others.
+// part in before sealing it tells him about the rest. A message to recipients
+// says nothing about who sealed it: anybody can who has their public keys, and
+// each of them can change it for the others.
 //
 // # How it works
 //
@@ -92,8 +93,8 @@
 // # Performance
 //
 // As fast as AES-GCM over the same chunks: 2.3 to 3 GB/s on one core here, and
-// nothing allocated for each chunk. A message by itself costs about 10 µs and 17 KB of
-// memory, 80 KB once it is longer than a chunk; a password costs what its KDF
-// does, about a quarter of a second. DESIGN.md has the measurements and
+// nothing allocated for each chunk. A message by itself costs about 15 µs and
+// 17 KB of memory, 82 KB once it is longer than a chunk; with a password it costs
+// what its KDF does, by default about a fifth of a second. DESIGN.md has the measurements and
 // examples/bench/seal the comparisons.
 package seal

@@ -180,6 +180,10 @@ func openRegular(path string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if info, err = file.Stat(); err != nil { // of what was opened, if it is another by now
+		_ = file.Close()
+		return nil, nil, err
+	}
 	return file, info, nil
 }
 

@@ -32,6 +32,21 @@ func TestWriterEndsAtTheLimit(t *testing.T) {
 	require.Equal(t, ErrTooLong, err)
 }
 
+func TestWriterSealsNothingBeyondTheLimit(t *testing.T) {
+	for _, sizes := range [][]int{{chunkSize}, {3 * chunkSize}, {1, chunkSize}} {
+		var out bytes.Buffer
+		w, err := testSealer().Writer(&out, nil)
+		require.NoError(t, err)
+		w.next = maxChunks
+		for _, size := range sizes {
+			_, err = w.Write(make([]byte, size))
+		}
+		require.Equal(t, ErrTooLong, err)
+		require.Equal(t, ErrTooLong, w.Close())
+		require.Zero(t, out.Len())
+	}
+}
+
 // A Reader opens what that Writer sealed, and refuses a chunk beyond the limit
 // even if it is authentic.
 func TestReaderEndsAtTheLimit(t *testing.T) {

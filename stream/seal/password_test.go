@@ -131,6 +131,19 @@ func TestKDFThatFails(t *testing.T) {
 
 var errPanic = errors.New("panic")
 
+// The password that a KDF is given is wiped when the work is done, so that one
+// that keeps it, which it must not, keeps nothing.
+func TestPasswordIsWipedAfterUse(t *testing.T) {
+	var kept [][]byte
+	s := password("pw", seal.KDF{ID: 255, Cost: 1, Derive: func(password, salt []byte, cost uint32) ([]byte, error) {
+		kept = append(kept, password)
+		return cheap(password, salt, cost)
+	}})
+	_, err := openAll(s, sealAll(t, s, text(5), nil), nil)
+	require.NoError(t, err)
+	require.Equal(t, [][]byte{{0, 0}, {0, 0}}, kept)
+}
+
 // A KDF may keep its key, as one that caches does, and scribble over what it
 // was given, which it should not.
 func TestKDFSharesNothing(t *testing.T) {

@@ -93,6 +93,11 @@ func (c *counted) ReadAt(p []byte, off int64) (int, error) {
 	return c.src.ReadAt(p, off)
 }
 
+// silent returns less than it was asked for, and does not say why.
+type silent struct{}
+
+func (silent) ReadAt([]byte, int64) (int, error) { return 0, nil }
+
 func TestReaderAtReadsOnlyTheChunksItNeeds(t *testing.T) {
 	s := newSealer()
 	message := sealAll(t, s, text(50*chunk), nil)
@@ -138,6 +143,9 @@ func TestReaderAtReturnsTheErrorOfItsSource(t *testing.T) {
 	_, err = r.ReadAt(make([]byte, 10), 0)
 	require.NoError(t, err, "the next try may succeed")
 
+	src.src = silent{}
+	_, err = r.ReadAt(make([]byte, 10), 2*chunk)
+	require.Equal(t, io.ErrNoProgress, err)
 	src.src = bytes.NewReader(message[:prelude+sealed+5]) // it has become shorter
 	n, err = r.ReadAt(make([]byte, 3*chunk), 0)
 	require.ErrorIs(t, err, seal.ErrTruncated)

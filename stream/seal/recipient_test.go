@@ -5,6 +5,7 @@ import (
 	"crypto/ecdh"
 	"crypto/hpke"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"slices"
 	"testing"
@@ -111,7 +112,7 @@ func TestHostileRecipientsAreRefused(t *testing.T) {
 		m := bytes.Clone(message)
 		m[countAt] = count
 		_, err := openAll(s, m, nil)
-		require.ErrorIs(t, err, seal.ErrFormat, "%d", count)
+		require.EqualError(t, err, fmt.Sprintf("seal: header has recipients %d, want 1 to 16", count))
 	}
 	for _, size := range []uint16{0, 47, 4097, 65535} {
 		m := bytes.Clone(message)

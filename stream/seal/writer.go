@@ -14,7 +14,7 @@ type Writer struct {
 
 	// buf[:off] is the prelude or sealed chunks, ready to be written, and
 	// buf[off:off+n] the plaintext of the next chunk, n < chunkSize. Between
-	// calls there is a whole chunk's room behind off if n > 0.
+	// calls there are no sealed chunks, and there is room for one behind off.
 	buf    []byte
 	off, n int
 	sealed bool // buf[:off] has a chunk in it
@@ -81,11 +81,6 @@ func (w *Writer) Close() error {
 	}
 	if w.err != nil {
 		return w.err
-	}
-	if w.n == 0 {
-		if err := w.room(false); err != nil {
-			return err
-		}
 	}
 	if err := w.seal(w.buf[w.off : w.off+w.n]); err != nil {
 		return err
