@@ -121,7 +121,7 @@ func (p *Pool[T]) Reset() {
 			s.doomLocked(Outdated)
 		}
 	}
-	p.retryAt = 0 // what was down may be another server
+	p.createErr, p.failures, p.retryAt = nil, 0, 0 // what was down may be another server
 	p.unlock()
 }
 

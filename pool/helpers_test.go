@@ -212,6 +212,7 @@ func callWith(ctx context.Context, cancel context.CancelFunc, p *pool.Pool[*res]
 		c.took = time.Since(start)
 		c.settled = true
 	}()
+	synctest.Wait() // the next one comes after it
 	return c
 }
 

@@ -391,7 +391,7 @@ func compare(t *testing.T, data []byte) {
 	bubble(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{
 			Max: 3, CheckAfter: modelStale, IdleTimeout: modelIdle, MaxLifetime: 1 << 62, AcquireTimeout: 1 << 62,
-			Backoff: time.Second, MaxBackoff: time.Second,
+			Backoff: time.Second, MaxBackoff: time.Second, CreateWindow: 1, MaxCreating: 1,
 		})
 		r := &run{t: t, p: p, w: w, m: &model{max: 3}, most: 3}
 		for step, op := range data {
