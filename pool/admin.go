@@ -188,7 +188,7 @@ func (p *Pool[T]) Health(ctx context.Context) error {
 	p.running++
 	p.mu.Unlock()
 	go func() {
-		defer p.leave()
+		defer p.exit()
 		err := errGoexit
 		defer func() {
 			l.giveBack(err != nil)

@@ -116,8 +116,8 @@ func (p *Pool[T]) closeLocked() {
 	}
 }
 
-// leave is the end of a goroutine of the pool.
-func (p *Pool[T]) leave() {
+// exit is the end of a goroutine of the pool.
+func (p *Pool[T]) exit() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.running--

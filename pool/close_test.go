@@ -2,6 +2,7 @@ package pool_test
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,7 +15,7 @@ import (
 
 // Close tells all who wait at once, although nothing comes back.
 func TestCloseWakesAllWaitersAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 2})
 		a, b := mustAcquire(t, p), mustAcquire(t, p)
 		var callers []*caller
@@ -25,7 +26,7 @@ func TestCloseWakesAllWaitersAtOnce(t *testing.T) {
 		require.NoError(t, p.Close())
 		synctest.Wait()
 		for _, c := range callers {
-			require.Equal(t, pool.ErrClosed, c.err)
+			require.Equal(t, pool.ErrClosed, c.err())
 		}
 		require.Zero(t, time.Since(start))
 		require.Equal(t, 2, p.Stats().InUse)
@@ -33,7 +34,7 @@ func TestCloseWakesAllWaitersAtOnce(t *testing.T) {
 		a.Value().use(t, nil)
 		require.NoError(t, a.Release())
 		require.NoError(t, b.Release())
-		require.Equal(t, 2, w.destroyed)
+		require.Equal(t, 2, w.get(destroyed))
 		require.Equal(t, pool.ErrReleased, a.Release())
 		require.EqualValues(t, 2, p.Stats().Destroyed[pool.Closed])
 	})
@@ -41,7 +42,7 @@ func TestCloseWakesAllWaitersAtOnce(t *testing.T) {
 
 // Close ends creations and checks by their ctx, and returns when they have ended.
 func TestCloseEndsWhatRuns(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 3, CheckAfter: time.Second})
 		require.NoError(t, p.Warm(t.Context(), 1))
 		time.Sleep(time.Minute)
@@ -54,8 +55,8 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 		require.NoError(t, p.Close())
 		require.Zero(t, time.Since(start))
 		synctest.Wait()
-		require.Equal(t, pool.ErrClosed, a.err)
-		require.Equal(t, pool.ErrClosed, b.err)
+		require.Equal(t, pool.ErrClosed, a.err())
+		require.Equal(t, pool.ErrClosed, b.err())
 		require.Equal(t, pool.ErrClosed, warm)
 		require.Zero(t, p.Stats().Total)
 	})
@@ -64,7 +65,7 @@ func TestCloseEndsWhatRuns(t *testing.T) {
 // Every resource is destroyed, whatever becomes of the others, all at the same
 // time, and the errors are joined.
 func TestCloseDestroysAllAndJoinsErrors(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, destroyErr: errBroken, destroyTime: time.Second}
 		p := pool.MustNew(w.config(pool.Config[*res]{Name: "db"}))
 		require.NoError(t, p.Warm(t.Context(), 3))
@@ -74,14 +75,14 @@ func TestCloseDestroysAllAndJoinsErrors(t *testing.T) {
 		require.ErrorIs(t, err, errBroken)
 		require.EqualError(t, err, "pool: db: close: broken pipe\nbroken pipe\nbroken pipe")
 		require.Equal(t, err, p.Close())
-		require.Equal(t, 3, w.destroyed)
+		require.Equal(t, 3, w.get(destroyed))
 		require.EqualValues(t, 3, p.Stats().DestroyFailed)
 	})
 }
 
 // A function that does not end cannot hang Close. It is named.
 func TestCloseGivesUpOnWhatDoesNotEnd(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		stuck := make(chan struct{})
 		p := pool.MustNew(pool.Config[int]{
 			Create: number, Destroy: func(int) error { <-stuck; return nil }, CloseTimeout: 3 * time.Second,
@@ -99,7 +100,7 @@ func TestCloseGivesUpOnWhatDoesNotEnd(t *testing.T) {
 // A resource that is being destroyed counts toward Max: the server counts it.
 // It does so for CloseTimeout, and not for ever.
 func TestCloseTimeoutFreesTheRoom(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, CloseTimeout: 3 * time.Second})
 		w.destroyTime = time.Second
 		require.NoError(t, mustAcquire(t, p).Discard())
@@ -107,16 +108,16 @@ func TestCloseTimeoutFreesTheRoom(t *testing.T) {
 		requireGauges(t, p, "total 1: 0 in use, 0 idle, 0 checking, 0 creating, 1 closing; 1 waiting")
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Equal(t, time.Second, c.took)
-		require.Equal(t, 1, w.most)
+		require.Equal(t, time.Second, c.took())
+		require.Equal(t, 1, w.get(most))
 
 		w.set(func(w *world) { w.destroyTime = time.Minute })
-		require.NoError(t, c.lease.Discard())
+		require.NoError(t, c.lease().Discard())
 		d := call(t, p)
 		time.Sleep(3 * time.Second)
 		synctest.Wait()
-		require.Equal(t, 3*time.Second, d.took)
-		require.NoError(t, d.lease.Release())
+		require.Equal(t, 3*time.Second, d.took())
+		require.NoError(t, d.lease().Release())
 		time.Sleep(time.Minute)
 		w.set(func(w *world) { w.destroyTime = 0 })
 	})
@@ -124,30 +125,26 @@ func TestCloseTimeoutFreesTheRoom(t *testing.T) {
 
 // Drain lets those who wait have their turn, and takes nobody new.
 func TestDrainServesThoseWhoWait(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, MinIdle: 1})
 		l := mustAcquire(t, p)
 		c := call(t, p)
-		var err error
-		drained := false
-		go func() {
-			err = p.Drain(context.Background())
-			drained = true
-		}()
+		drained := make(chan error, 1)
+		go func() { drained <- p.Drain(context.Background()) }()
 		synctest.Wait()
-		require.Equal(t, pool.ErrClosed, call(t, p).err)
+		require.Equal(t, pool.ErrClosed, call(t, p).err())
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		require.True(t, c.holds(1))
-		require.False(t, drained)
+		require.Empty(t, drained)
 		time.Sleep(time.Hour)
-		require.NoError(t, c.lease.Discard())
+		require.NoError(t, c.lease().Discard())
 		synctest.Wait()
-		require.True(t, drained, "by the event, without asking again and again")
-		require.NoError(t, err)
+		require.Len(t, drained, 1, "by the event, without asking again and again")
+		require.NoError(t, <-drained)
 		time.Sleep(time.Hour)
 		require.Zero(t, p.Stats().Total)
-		require.Equal(t, 1, w.most, "nothing fills it again")
+		require.Equal(t, 1, w.get(most), "nothing fills it again")
 	})
 }
 
@@ -172,10 +169,10 @@ func TestDrainNamesHolders(t *testing.T) {
 
 // Many may drain.
 func TestDrainTogether(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 1})
 		l := mustAcquire(t, p)
-		drained := 0
+		var drained atomic.Int32
 		for i := range 5 {
 			go func() {
 				ctx, cancel := context.WithTimeout(context.Background(), time.Duration(i)*time.Second)
@@ -184,16 +181,16 @@ func TestDrainTogether(t *testing.T) {
 					ctx = context.Background()
 				}
 				if p.Drain(ctx) == nil {
-					drained++
+					drained.Add(1)
 				}
 			}()
 		}
 		time.Sleep(3500 * time.Millisecond)
 		synctest.Wait()
-		require.Zero(t, drained)
+		require.Zero(t, drained.Load())
 		require.NoError(t, l.Release())
 		synctest.Wait()
-		require.Equal(t, 2, drained)
+		require.EqualValues(t, 2, drained.Load())
 	})
 }
 
@@ -208,7 +205,7 @@ func TestCloseLeavesNoGoroutine(t *testing.T) {
 			require.NoError(t, p.With(t.Context(), nil2))
 		}
 		require.NoError(t, p.Close())
-		require.Zero(t, w.now)
+		require.Zero(t, w.get(now))
 	}
 	goleak.VerifyNone(t, before)
 }

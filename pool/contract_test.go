@@ -48,7 +48,7 @@ func TestContractDoneBeforeCall(t *testing.T) {
 	}
 	require.Equal(t, context.Canceled, p.Warm(ctx, 2))
 	require.Equal(t, pool.Stats{Max: 10}, p.Stats())
-	require.Zero(t, w.get(func(w *world) int { return w.most }))
+	require.Zero(t, w.get(most))
 
 	require.NoError(t, mustAcquire(t, p).Release())
 	fail := func(context.Context, *res) (int, error) { t.Error("called"); return 0, nil }
@@ -63,7 +63,7 @@ func TestContractDoneBeforeCall(t *testing.T) {
 func TestContractDoneWhileWaiting(t *testing.T) {
 	for name, enter := range entries {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				p, _ := newPool(t, pool.Config[*res]{Max: 1})
 				l := mustAcquire(t, p)
 				ctx, cancel := context.WithCancel(t.Context())
@@ -83,7 +83,7 @@ func TestContractDoneWhileWaiting(t *testing.T) {
 		})
 	}
 	t.Run("Warm", func(t *testing.T) {
-		bubble(t, func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
 			p, w := newPool(t, pool.Config[*res]{})
 			w.createTime = time.Second
 			ctx, cancel := context.WithCancel(t.Context())
@@ -104,7 +104,7 @@ func TestContractDoneWhileWaiting(t *testing.T) {
 func TestContractErrorMatchesErrAndCause(t *testing.T) {
 	for name, enter := range entries {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				p, _ := newPool(t, pool.Config[*res]{Max: 1})
 				l := mustAcquire(t, p)
 				ctx, cancel := context.WithCancelCause(t.Context())
@@ -157,18 +157,18 @@ func TestContractFnContextDerives(t *testing.T) {
 
 // Cancelling one caller leaves the others alone, and what was begun for it.
 func TestContractCancelDoesNotReachOthers(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1})
 		w.createTime = time.Second
 		first, second := call(t, p), call(t, p)
 		first.cancel() // for whom the creation was begun
 		synctest.Wait()
-		require.Equal(t, context.Canceled, first.err)
-		require.False(t, second.settled)
+		require.Equal(t, context.Canceled, first.err())
+		require.False(t, second.settled())
 		time.Sleep(time.Second)
 		synctest.Wait()
 		require.True(t, second.holds(1))
-		require.NoError(t, second.lease.Release())
+		require.NoError(t, second.lease().Release())
 		require.EqualValues(t, 1, p.Stats().Created)
 	})
 }
@@ -273,13 +273,13 @@ func TestContractClosedRefuses(t *testing.T) {
 		require.Empty(t, p.Holders())
 		require.Zero(t, p.Stats().Total)
 	}
-	require.Zero(t, w.get(func(w *world) int { return w.most }))
+	require.Zero(t, w.get(most))
 }
 
 // At its deadline Drain gives up, refuses those who wait, names those who hold,
 // and matches the ctx; their resources are destroyed when they come back.
 func TestContractDrainDeadline(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Name: "db", Max: 2})
 		a := call(t, p)
 		time.Sleep(2 * time.Second)
@@ -292,11 +292,11 @@ func TestContractDrainDeadline(t *testing.T) {
 		require.ErrorIs(t, err, errCause)
 		require.EqualError(t, err, "pool: db: drain left 2 in use and refused 1 waiting, #1 held 3s, #2 held 1s: context deadline exceeded: cause")
 		synctest.Wait()
-		require.Equal(t, pool.ErrClosed, waiter.err)
+		require.Equal(t, pool.ErrClosed, waiter.err())
 		require.Equal(t, 2, p.Stats().InUse)
-		require.NoError(t, a.lease.Release())
-		require.NoError(t, b.lease.Discard())
-		require.Equal(t, 2, w.destroyed, "on the goroutine that releases, so nothing is left behind")
+		require.NoError(t, a.lease().Release())
+		require.NoError(t, b.lease().Discard())
+		require.Equal(t, 2, w.get(destroyed), "on the goroutine that releases, so nothing is left behind")
 		require.NoError(t, p.Drain(t.Context()))
 
 		// With nothing left to wait for, a done ctx is no failure.

@@ -61,8 +61,9 @@ func (p *Pool[T]) startCreateLocked() {
 
 // create runs Create.
 func (p *Pool[T]) create(ctx context.Context, s *slot[T]) {
-	defer p.leave()
-	defer s.cancel()
+	defer p.exit()
+	cancel := s.cancel
+	defer cancel()
 	start := time.Since(p.base)
 	returned := false
 	defer func() {
@@ -86,6 +87,7 @@ func (p *Pool[T]) created(s *slot[T], start time.Duration, v T, err error) {
 	took := max(p.now-start, 0)
 	p.counts.create.observe(took)
 	p.creating--
+	s.cancel = nil
 	if err != nil {
 		p.failedLocked(s, err)
 	} else {
@@ -173,8 +175,9 @@ func (p *Pool[T]) startCheckLocked(s *slot[T]) {
 
 // check runs Check.
 func (p *Pool[T]) check(ctx context.Context, s *slot[T]) {
-	defer p.leave()
-	defer s.cancel()
+	defer p.exit()
+	cancel := s.cancel
+	defer cancel()
 	start := time.Since(p.base)
 	returned := false
 	defer func() {
@@ -193,6 +196,7 @@ func (p *Pool[T]) checked(s *slot[T], start time.Duration, err error) {
 	p.readLocked()
 	p.counts.check.observe(max(p.now-start, 0))
 	p.checking--
+	s.cancel = nil
 	if err != nil {
 		p.suspectLocked()
 		s.doomLocked(Broken)

@@ -2,6 +2,8 @@ package pool_test
 
 import (
 	"context"
+	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,7 +15,7 @@ import (
 
 // The window doubles while callers are left waiting, and goes back when none is.
 func TestCreateWindowOpensWithDemand(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 100, MaxCreating: 16})
 		w.createTime = time.Second
 		var callers []*caller
@@ -28,9 +30,9 @@ func TestCreateWindowOpensWithDemand(t *testing.T) {
 		}
 		require.Equal(t, []int{2, 8, 16, 16, 16, 2}, made, "and no more than wait")
 		require.EqualValues(t, 60, p.Stats().Created)
-		require.Equal(t, 16, w.mostDials)
+		require.Equal(t, 16, w.get(mostDials))
 		for _, c := range callers {
-			require.NoError(t, c.lease.Discard())
+			require.NoError(t, c.lease().Discard())
 		}
 		synctest.Wait()
 		for range 10 {
@@ -39,7 +41,7 @@ func TestCreateWindowOpensWithDemand(t *testing.T) {
 		require.Equal(t, 2, p.Stats().Creating, "from the beginning again")
 		time.Sleep(time.Minute)
 		for _, c := range callers[60:] {
-			require.NoError(t, c.lease.Release())
+			require.NoError(t, c.lease().Release())
 		}
 	})
 }
@@ -47,43 +49,41 @@ func TestCreateWindowOpensWithDemand(t *testing.T) {
 // A rush on few resources that are held for a short time is served by them, and
 // not by a connection for each caller.
 func TestCreateSpikeMakesFewSurplus(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 100})
 		require.NoError(t, p.Warm(t.Context(), 5))
 		w.set(func(w *world) { w.createTime = 15 * time.Millisecond })
-		var slowest time.Duration
-		done := 0
+		var waits list[time.Duration]
 		for range 50 {
 			start := time.Now()
 			go func() {
 				_ = p.With(context.Background(), func(context.Context, *res) error {
-					slowest = max(slowest, time.Since(start))
+					waits.add(time.Since(start))
 					return pause(context.Background(), 200*time.Microsecond)
 				})
-				done++
 			}()
 			synctest.Wait()
 		}
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.Equal(t, 50, done)
+		require.Len(t, waits.all(), 50)
 		require.EqualValues(t, 7, p.Stats().Created, "two surplus, as CreateWindow says")
-		require.Equal(t, 1800*time.Microsecond, slowest)
+		require.Equal(t, 1800*time.Microsecond, slices.Max(waits.all()))
 	})
 }
 
 // While the server is down: one attempt at a time, with pauses that grow, and
 // callers are told why at once. Once it is back they are served again.
 func TestCreateBacksOffAndFailsFastWhileDown(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var attempts []time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		var tried list[time.Duration]
 		start := time.Now()
-		up := false
+		var up atomic.Bool
 		p := pool.MustNew(pool.Config[int]{
 			Name: "db", Max: 50, Backoff: 100 * time.Millisecond, MaxBackoff: 2 * time.Second,
 			Create: func(context.Context) (int, error) {
-				attempts = append(attempts, time.Since(start))
-				if !up {
+				tried.add(time.Since(start))
+				if !up.Load() {
 					return 0, errDown
 				}
 				return 1, nil
@@ -108,6 +108,7 @@ func TestCreateBacksOffAndFailsFastWhileDown(t *testing.T) {
 			require.LessOrEqual(t, hint.RetryAfter(), 2*time.Second)
 			time.Sleep(20 * time.Millisecond)
 		}
+		attempts := tried.all()
 		require.InDelta(t, 16, len(attempts), 4) // 20 s with pauses of 0.1, 0.2, … 2 s, less up to a half
 		for i := 1; i < len(attempts); i++ {
 			pause := min(100*time.Millisecond<<(i-1), 2*time.Second)
@@ -116,20 +117,20 @@ func TestCreateBacksOffAndFailsFastWhileDown(t *testing.T) {
 		}
 
 		// Somebody was refused, so the pool finds out by itself.
-		up = true
+		up.Store(true)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.Equal(t, 1, p.Stats().Idle)
 		l, err := p.Acquire(t.Context())
 		require.NoError(t, err)
 		require.NoError(t, l.Release())
-		require.EqualValues(t, len(attempts)-1, p.Stats().CreateFailed)
+		require.EqualValues(t, len(tried.all())-1, p.Stats().CreateFailed)
 	})
 }
 
 // Nobody asks, nobody is refused: nothing is tried.
 func TestCreateDoesNotProbeForNobody(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{})
 		w.createErr = errDown
 		_, err := p.Acquire(t.Context())
@@ -143,30 +144,30 @@ func TestCreateDoesNotProbeForNobody(t *testing.T) {
 
 // While one resource lives there is something to wait for.
 func TestCreateFailureIsNotFatalWhileSomethingLives(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 5, AcquireTimeout: time.Minute})
 		l := mustAcquire(t, p)
 		w.set(func(w *world) { w.createErr = errDown })
 		c, d := call(t, p), call(t, p)
 		time.Sleep(time.Second)
-		require.False(t, c.settled || d.settled)
+		require.False(t, c.settled() || d.settled())
 		require.Greater(t, p.Stats().CreateFailed, uint64(2), "it goes on trying")
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		require.True(t, c.holds(1))
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.ErrorIs(t, d.err, pool.ErrTimeout)
-		require.NotErrorIs(t, d.err, errDown)
-		require.EqualError(t, d.err, "pool: acquire timed out: waited 1m0s, 1 of 5 in use, oldest held 59s; last create: connection refused")
-		require.NoError(t, c.lease.Release())
+		require.ErrorIs(t, d.err(), pool.ErrTimeout)
+		require.NotErrorIs(t, d.err(), errDown)
+		require.EqualError(t, d.err(), "pool: acquire timed out: waited 1m0s, 1 of 5 in use, oldest held 59s; last create: connection refused")
+		require.NoError(t, c.lease().Release())
 	})
 }
 
 // The error of an attempt is for those who waited when it began. Who came later
 // waits for the next.
 func TestCreateErrorGoesToThoseWhoWaitedForIt(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 5, CreateWindow: 1})
 		w.createTime, w.fails = time.Second, 1
 		first := call(t, p)
@@ -174,18 +175,18 @@ func TestCreateErrorGoesToThoseWhoWaitedForIt(t *testing.T) {
 		second := call(t, p)
 		time.Sleep(time.Second / 2)
 		synctest.Wait()
-		require.ErrorIs(t, first.err, errDown)
-		require.False(t, second.settled)
+		require.ErrorIs(t, first.err(), errDown)
+		require.False(t, second.settled())
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.True(t, second.holds(1))
-		require.NoError(t, second.lease.Release())
+		require.NoError(t, second.lease().Release())
 	})
 }
 
 // With two attempts under way the first to fail says nothing yet.
 func TestCreateErrorWaitsForTheOtherAttempts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 5})
 		w.createTime, w.fails = time.Second, 1
 		a := call(t, p)
@@ -194,41 +195,41 @@ func TestCreateErrorWaitsForTheOtherAttempts(t *testing.T) {
 		require.Equal(t, 2, p.Stats().Creating)
 		time.Sleep(time.Second / 2)
 		synctest.Wait()
-		require.False(t, a.settled, "the other attempt may succeed")
+		require.False(t, a.settled(), "the other attempt may succeed")
 		time.Sleep(time.Second / 2)
 		synctest.Wait()
 		require.True(t, a.holds(1))
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		require.NoError(t, b.err)
-		require.NoError(t, a.lease.Release())
-		require.NoError(t, b.lease.Release())
+		require.NoError(t, b.err())
+		require.NoError(t, a.lease().Release())
+		require.NoError(t, b.lease().Release())
 	})
 }
 
 // CreateTimeout ends an attempt, the caller's deadline its wait, and neither the
 // other.
 func TestCreateTimeoutAndCallersDeadlineAreApart(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, CreateTimeout: 3 * time.Second})
 		w.createTime = time.Hour
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		c := callWith(ctx, cancel, p)
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.ErrorIs(t, c.err, context.DeadlineExceeded)
-		require.Equal(t, time.Second, c.took, "the wait for a dial counts")
-		require.EqualError(t, c.err, "pool: context deadline exceeded: waited 1s, 0 of 1 in use, 1 being created")
+		require.ErrorIs(t, c.err(), context.DeadlineExceeded)
+		require.Equal(t, time.Second, c.took(), "the wait for a dial counts")
+		require.EqualError(t, c.err(), "pool: context deadline exceeded: waited 1s, 0 of 1 in use, 1 being created")
 		require.Equal(t, 1, p.Stats().Creating)
 
 		d := call(t, p)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		require.False(t, d.settled, "it came after that attempt began")
+		require.False(t, d.settled(), "it came after that attempt began")
 		time.Sleep(4 * time.Second)
 		synctest.Wait()
-		require.ErrorIs(t, d.err, pool.ErrDown)
-		require.ErrorContains(t, d.err, "create timed out after 3s")
+		require.ErrorIs(t, d.err(), pool.ErrDown)
+		require.ErrorContains(t, d.err(), "create timed out after 3s")
 		w.set(func(w *world) { w.createTime = 0 })
 	})
 }
@@ -236,7 +237,7 @@ func TestCreateTimeoutAndCallersDeadlineAreApart(t *testing.T) {
 // A cold pool with callers that give up sooner than a dial takes fills all the
 // same, instead of dialling for ever.
 func TestCreateSurvivesCallersThatGiveUp(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1})
 		w.createTime = 4500 * time.Millisecond
 		for range 4 {
@@ -252,11 +253,11 @@ func TestCreateSurvivesCallersThatGiveUp(t *testing.T) {
 
 // MinIdle is kept from the first use on, also when the server is down at first.
 func TestCreateFillsMinIdleInTheBackground(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 5, MinIdle: 3, Backoff: time.Second})
 		w.createErr = errDown
 		time.Sleep(time.Hour)
-		require.Zero(t, w.get(func(w *world) int { return w.most }), "not before it is used")
+		require.Zero(t, w.get(most), "not before it is used")
 		_, err := p.Acquire(t.Context())
 		require.ErrorIs(t, err, errDown)
 		time.Sleep(time.Minute)
@@ -277,7 +278,7 @@ func TestCreateFillsMinIdleInTheBackground(t *testing.T) {
 
 // A creation that ignores its ctx still counts, and is kept if it succeeds.
 func TestCreateThatIgnoresItsContextCounts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
 		p := pool.MustNew(pool.Config[int]{
 			Max: 1, CreateTimeout: time.Second,

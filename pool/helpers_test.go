@@ -75,6 +75,32 @@ func (w *world) get(what func(*world) int) int {
 	return what(w)
 }
 
+// list is filled by some goroutines and read by others.
+type list[T any] struct {
+	mu     sync.Mutex
+	values []T
+}
+
+func (l *list[T]) add(v T) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.values = append(l.values, v)
+}
+
+func (l *list[T]) all() []T {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return append([]T(nil), l.values...)
+}
+
+// What get can ask for.
+func now(w *world) int       { return w.now }
+func most(w *world) int      { return w.most }
+func mostDials(w *world) int { return w.mostDials }
+func destroyed(w *world) int { return w.destroyed }
+func checks(w *world) int    { return w.checks }
+func resets(w *world) int    { return w.resets }
+
 // pause waits for d or ctx.
 func pause(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
@@ -136,6 +162,17 @@ func (w *world) destroy(r *res) error {
 	return w.destroyErr
 }
 
+// detach detaches l and ends its resource. The pool makes room at once, so the
+// resource is not counted from before.
+func (w *world) detach(l pool.Lease[*res]) error {
+	w.set(func(w *world) { w.now-- })
+	v, err := l.Detach()
+	if err == nil && v.ended.Swap(true) {
+		w.t.Errorf("resource %d was detached after its end", v.id)
+	}
+	return err
+}
+
 func (w *world) delay(of func(*world) time.Duration) time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -183,34 +220,47 @@ func newPool(t *testing.T, cfg pool.Config[*res]) (*pool.Pool[*res], *world) {
 	return p, w
 }
 
-// bubble runs fn in a synctest bubble.
-func bubble(t *testing.T, fn func(t *testing.T)) {
-	t.Helper()
-	synctest.Test(t, fn)
+// caller is a goroutine that acquires. What it got is to be asked for on the
+// goroutine of the test, after synctest.Wait.
+type caller struct {
+	cancel context.CancelFunc
+	answer chan answer
+	got    answer // the zero one until there is one
 }
 
-// caller is a goroutine that acquires.
-type caller struct {
-	cancel  context.CancelFunc
+type answer struct {
 	lease   pool.Lease[*res]
 	err     error
-	settled bool
 	took    time.Duration
+	settled bool
 }
 
-// call starts a caller of p. Its fields are to be read after synctest.Wait.
+// look takes the answer if there is one.
+func (c *caller) look() answer {
+	select {
+	case c.got = <-c.answer:
+	default:
+	}
+	return c.got
+}
+
+func (c *caller) settled() bool           { return c.look().settled }
+func (c *caller) err() error              { return c.look().err }
+func (c *caller) lease() pool.Lease[*res] { return c.look().lease }
+func (c *caller) took() time.Duration     { return c.look().took }
+
+// call starts a caller of p, which has settled or is in line when call returns.
 func call(t *testing.T, p *pool.Pool[*res]) *caller {
 	ctx, cancel := context.WithCancel(t.Context())
 	return callWith(ctx, cancel, p)
 }
 
 func callWith(ctx context.Context, cancel context.CancelFunc, p *pool.Pool[*res]) *caller {
-	c := &caller{cancel: cancel}
+	c := &caller{cancel: cancel, answer: make(chan answer, 1)}
 	start := time.Now()
 	go func() {
-		c.lease, c.err = p.Acquire(ctx)
-		c.took = time.Since(start)
-		c.settled = true
+		l, err := p.Acquire(ctx)
+		c.answer <- answer{lease: l, err: err, took: time.Since(start), settled: true}
 	}()
 	synctest.Wait() // the next one comes after it
 	return c
@@ -218,7 +268,7 @@ func callWith(ctx context.Context, cancel context.CancelFunc, p *pool.Pool[*res]
 
 // holds reports whether the caller got the resource with this id.
 func (c *caller) holds(id int) bool {
-	return c.settled && c.err == nil && c.lease.Value().id == id
+	return c.settled() && c.err() == nil && c.lease().Value().id == id
 }
 
 func mustAcquire(t *testing.T, p *pool.Pool[*res]) pool.Lease[*res] {

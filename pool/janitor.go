@@ -30,7 +30,7 @@ func (p *Pool[T]) pokeLocked(t time.Duration) {
 // waits, and looks after what is idle or has been held for long. It is the only
 // goroutine that stays, sleeps while nothing can become due, and ends with Close.
 func (p *Pool[T]) janitor() {
-	defer p.leave()
+	defer p.exit()
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {

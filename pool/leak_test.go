@@ -3,7 +3,6 @@ package pool_test
 import (
 	"context"
 	"runtime"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,10 +17,10 @@ func forget(t *testing.T, p *pool.Pool[*res]) pool.Lease[*res] { return mustAcqu
 
 // A resource held for LeakAfter is reported once, with who acquired it.
 func TestLeakIsReportedOnceWithItsHolder(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var leaks []pool.Leak
+	synctest.Test(t, func(t *testing.T) {
+		var told list[pool.Leak]
 		p, _ := newPool(t, pool.Config[*res]{
-			Name: "db", LeakAfter: time.Minute, Hooks: pool.Hooks{OnLeak: func(l pool.Leak) { leaks = append(leaks, l) }},
+			Name: "db", LeakAfter: time.Minute, Hooks: pool.Hooks{OnLeak: told.add},
 		})
 		l := forget(t, p)
 		for range 30 { // others come and go
@@ -31,11 +30,11 @@ func TestLeakIsReportedOnceWithItsHolder(t *testing.T) {
 		}
 		time.Sleep(30*time.Second - 1)
 		synctest.Wait()
-		require.Empty(t, leaks)
+		require.Empty(t, told.all())
 		time.Sleep(1)
 		synctest.Wait()
-		require.Len(t, leaks, 1)
-		leak := leaks[0]
+		require.Len(t, told.all(), 1)
+		leak := told.all()[0]
 		require.Equal(t, "db", leak.Name)
 		require.False(t, leak.Reclaimed)
 		require.EqualValues(t, 1, leak.Holder.ID)
@@ -45,14 +44,14 @@ func TestLeakIsReportedOnceWithItsHolder(t *testing.T) {
 		require.Contains(t, leak.Holder.Stack, "leak_test.go:")
 		require.NotContains(t, leak.Holder.Stack, "pool.(*Pool", "the pool's own frames say nothing")
 		time.Sleep(time.Hour)
-		require.Len(t, leaks, 1)
+		require.Len(t, told.all(), 1)
 		require.NoError(t, l.Release())
 
 		// The next holder of the same resource is a case of its own.
 		l = mustAcquire(t, p)
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		require.Len(t, leaks, 2)
+		require.Len(t, told.all(), 2)
 		require.NoError(t, l.Release())
 		require.EqualValues(t, 2, p.Stats().Leaks)
 	})
@@ -60,24 +59,24 @@ func TestLeakIsReportedOnceWithItsHolder(t *testing.T) {
 
 // One that waited is known as well.
 func TestLeakOfAWaiterIsReported(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var leaks []pool.Leak
+	synctest.Test(t, func(t *testing.T) {
+		var told list[pool.Leak]
 		p, _ := newPool(t, pool.Config[*res]{
-			Max: 1, LeakAfter: time.Minute, Hooks: pool.Hooks{OnLeak: func(l pool.Leak) { leaks = append(leaks, l) }},
+			Max: 1, LeakAfter: time.Minute, Hooks: pool.Hooks{OnLeak: told.add},
 		})
 		l := mustAcquire(t, p)
 		c := call(t, p)
 		require.NoError(t, l.Release())
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		require.Len(t, leaks, 1)
-		require.Contains(t, leaks[0].Holder.Caller, "pool_test.callWith")
-		require.NoError(t, c.lease.Release())
+		require.Len(t, told.all(), 1)
+		require.Contains(t, told.all()[0].Holder.Caller, "pool_test.callWith")
+		require.NoError(t, c.lease().Release())
 	})
 }
 
 func TestHoldersListsLongestFirst(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 3})
 		require.Empty(t, p.Holders())
 		var leases []pool.Lease[*res]
@@ -109,7 +108,7 @@ func TestHoldersListsLongestFirst(t *testing.T) {
 
 // A timeout says who has the resource.
 func TestLeakedHolderIsNamedInTimeouts(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 1, LeakAfter: time.Hour})
 		l := forget(t, p)
 		_, err := p.Acquire(t.Context())
@@ -133,11 +132,10 @@ func collect(t *testing.T, done func() bool) {
 
 // A lease that was dropped gives its room back, and one that is kept does not.
 func TestLeakReclaimedByTheCollector(t *testing.T) {
-	var mu sync.Mutex
-	var leaks []pool.Leak
+	var told list[pool.Leak]
 	p, w := newPool(t, pool.Config[*res]{
 		Max: 2, ReclaimLeaked: true, LeakAfter: time.Hour,
-		Hooks: pool.Hooks{OnLeak: func(l pool.Leak) { mu.Lock(); defer mu.Unlock(); leaks = append(leaks, l) }},
+		Hooks: pool.Hooks{OnLeak: told.add},
 	})
 	kept := mustAcquire(t, p)
 	func() {
@@ -147,12 +145,10 @@ func TestLeakReclaimedByTheCollector(t *testing.T) {
 	require.Equal(t, 2, p.Stats().InUse)
 	collect(t, func() bool { return p.Stats().Destroyed[pool.Reclaimed] == 1 && p.Stats().Closing == 0 })
 	require.Equal(t, 1, p.Stats().InUse)
-	require.Equal(t, 1, w.get(func(w *world) int { return w.destroyed }))
-	mu.Lock()
-	require.Len(t, leaks, 1)
-	require.True(t, leaks[0].Reclaimed)
-	require.Contains(t, leaks[0].Holder.Stack, "pool_test.forget")
-	mu.Unlock()
+	require.Equal(t, 1, w.get(destroyed))
+	require.Len(t, told.all(), 1)
+	require.True(t, told.all()[0].Reclaimed)
+	require.Contains(t, told.all()[0].Holder.Stack, "pool_test.forget")
 	require.NoError(t, mustAcquire(t, p).Release(), "there is room again")
 	require.NoError(t, kept.Release())
 
@@ -167,37 +163,35 @@ func TestLeakReclaimedByTheCollector(t *testing.T) {
 // A waiter gets the room of a lease that was dropped, also in a bubble, where
 // cleanups run outside.
 func TestLeakReclaimedForAWaiter(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 1, ReclaimLeaked: true, AcquireTimeout: time.Hour})
 		func() { forget(t, p) }()
 		c := call(t, p)
 		for range 200 {
 			runtime.GC()
 			time.Sleep(time.Second)
-			if c.settled {
+			if c.settled() {
 				break
 			}
 		}
 		require.True(t, c.holds(2))
-		require.NoError(t, c.lease.Release())
+		require.NoError(t, c.lease().Release())
 	})
 }
 
 // Hooks see what happens, in order.
 func TestHooksTellTheStory(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var story []any
-		tell := func(event any) { mu.Lock(); defer mu.Unlock(); story = append(story, event) }
+	synctest.Test(t, func(t *testing.T) {
+		var story list[any]
 		w := &world{t: t, createTime: 2 * time.Second, destroyErr: errBroken}
 		p := pool.MustNew(w.config(pool.Config[*res]{
 			Name: "db", Max: 1, AcquireTimeout: 5 * time.Second,
 			Hooks: pool.Hooks{
-				OnCreated:   func(e pool.Created) { tell(e) },
-				OnDestroyed: func(e pool.Destroyed) { tell(e) },
-				OnAcquired:  func(e pool.Acquired) { tell(e) },
-				OnReleased:  func(e pool.Released) { tell(e) },
-				OnRefused:   func(err error) { tell(err.Error()) },
+				OnCreated:   func(e pool.Created) { story.add(e) },
+				OnDestroyed: func(e pool.Destroyed) { story.add(e) },
+				OnAcquired:  func(e pool.Acquired) { story.add(e) },
+				OnReleased:  func(e pool.Released) { story.add(e) },
+				OnRefused:   func(err error) { story.add(err.Error()) },
 			},
 		}))
 		l := mustAcquire(t, p)
@@ -207,7 +201,7 @@ func TestHooksTellTheStory(t *testing.T) {
 		c := callWith(ctx, cancel, p)
 		cancel()
 		synctest.Wait()
-		require.Error(t, c.err)
+		require.Error(t, c.err())
 		require.NoError(t, l.Release())
 		l = mustAcquire(t, p)
 		require.NoError(t, l.Discard())
@@ -221,7 +215,7 @@ func TestHooksTellTheStory(t *testing.T) {
 			pool.Acquired{Name: "db", ID: 1},
 			pool.Released{Name: "db", ID: 1},
 			pool.Destroyed{Name: "db", ID: 1, Reason: pool.Discarded, Age: 5 * time.Second, Err: errBroken},
-		}, sorted(story))
+		}, sorted(story.all()))
 	})
 }
 

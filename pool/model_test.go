@@ -226,22 +226,22 @@ func (m *model) close() {
 // state names the real caller's state as the model does.
 func (c *caller) state() string {
 	switch {
-	case !c.settled:
+	case !c.settled():
 		return "waiting"
-	case c.err == nil:
+	case c.err() == nil:
 		return "holding"
-	case errors.Is(c.err, pool.ErrClosed):
+	case errors.Is(c.err(), pool.ErrClosed):
 		return "closed"
-	case errors.Is(c.err, pool.ErrDown):
+	case errors.Is(c.err(), pool.ErrDown):
 		return "down"
-	case errors.Is(c.err, context.Canceled):
+	case errors.Is(c.err(), context.Canceled):
 		return "cancelled"
-	case errors.Is(c.err, errNone):
+	case errors.Is(c.err(), errNone):
 		return "none"
-	case errors.Is(c.err, pool.ErrReleased):
+	case errors.Is(c.err(), pool.ErrReleased):
 		return "gone"
 	}
-	return c.err.Error()
+	return c.err().Error()
 }
 
 var errNone = errors.New("TryAcquire reported false")
@@ -280,16 +280,14 @@ func (r *run) end(how string, arg int) {
 	c := r.callers[i]
 	switch how {
 	case "release":
-		require.NoError(r.t, c.lease.Release())
+		require.NoError(r.t, c.lease().Release())
 	case "discard":
-		require.NoError(r.t, c.lease.Discard())
+		require.NoError(r.t, c.lease().Discard())
 	case "detach":
-		v, err := c.lease.Detach()
-		require.NoError(r.t, err)
-		require.NoError(r.t, r.w.destroy(v))
+		require.NoError(r.t, r.w.detach(c.lease()))
 	}
-	r.ended = append(r.ended, c.lease)
-	c.err = pool.ErrReleased
+	r.ended = append(r.ended, c.lease())
+	c.got.err = pool.ErrReleased
 	r.m.end(r.m.callers[i], how)
 }
 
@@ -302,10 +300,10 @@ func (r *run) apply(op byte) {
 		r.callers = append(r.callers, call(r.t, r.p))
 	case 4:
 		r.m.try()
-		c := &caller{cancel: func() {}, settled: true}
+		c := &caller{cancel: func() {}, got: answer{settled: true}}
 		var ok bool
-		if c.lease, ok = r.p.TryAcquire(); !ok {
-			c.err = errNone
+		if c.got.lease, ok = r.p.TryAcquire(); !ok {
+			c.got.err = errNone
 		}
 		r.callers = append(r.callers, c)
 	case 5, 6:
@@ -360,8 +358,8 @@ func (r *run) verify(when string) {
 	for i, c := range m.callers {
 		require.Equal(t, c.state, r.callers[i].state(), "caller %d %s", i, when)
 		if c.state == "holding" {
-			require.Equal(t, c.res.id, r.callers[i].lease.Value().id, "caller %d %s", i, when)
-			r.callers[i].lease.Value().use(t, nil)
+			require.Equal(t, c.res.id, r.callers[i].lease().Value().id, "caller %d %s", i, when)
+			r.callers[i].lease().Value().use(t, nil)
 		}
 	}
 	for _, l := range r.ended { // a stale lease is harmless, whoever has the resource now
@@ -381,14 +379,14 @@ func (r *run) verify(when string) {
 	require.EqualValues(t, m.made, s.Created, when)
 	require.EqualValues(t, m.lent, s.Acquired, when)
 	// None lost, and never too many.
-	require.Equal(t, s.Total, r.w.get(func(w *world) int { return w.now }), when)
-	require.LessOrEqual(t, r.w.get(func(w *world) int { return w.most }), r.most, when)
+	require.Equal(t, s.Total, r.w.get(now), when)
+	require.LessOrEqual(t, r.w.get(most), r.most, when)
 }
 
 // compare runs the operations that data encodes on a pool and on the model, and
 // requires the same of both after each.
 func compare(t *testing.T, data []byte) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{
 			Max: 3, CheckAfter: modelStale, IdleTimeout: modelIdle, MaxLifetime: 1 << 62, AcquireTimeout: 1 << 62,
 			Backoff: time.Second, MaxBackoff: time.Second, CreateWindow: 1, MaxCreating: 1,

@@ -62,7 +62,7 @@ func TestPoolNewStartsNothing(t *testing.T) {
 	before := runtime.NumGoroutine()
 	p, w := newPool(t, pool.Config[*res]{MinIdle: 3})
 	require.Equal(t, before, runtime.NumGoroutine())
-	require.Zero(t, w.get(func(w *world) int { return w.most }))
+	require.Zero(t, w.get(most))
 	require.Zero(t, p.Stats().Total)
 }
 
@@ -81,25 +81,25 @@ func TestPoolAcquireTakesTheOneUsedLast(t *testing.T) {
 // A resource goes straight to the caller it is given to: it is never in a list
 // from which somebody else could take it in between.
 func TestPoolNewResourceGoesToTheFirstWaiterAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 2})
 		w.createTime = time.Second
 		a, b, c := call(t, p), call(t, p), call(t, p)
 		requireGauges(t, p, "total 2: 0 in use, 0 idle, 0 checking, 2 creating, 0 closing; 3 waiting")
 		time.Sleep(time.Second)
 		requireGauges(t, p, "total 2: 2 in use, 0 idle, 0 checking, 0 creating, 0 closing; 1 waiting")
-		require.True(t, a.settled && b.settled && !c.settled)
-		require.NotSame(t, a.lease.Value(), b.lease.Value())
-		require.NoError(t, b.lease.Release())
+		require.True(t, a.settled() && b.settled() && !c.settled())
+		require.NotSame(t, a.lease().Value(), b.lease().Value())
+		require.NoError(t, b.lease().Release())
 		synctest.Wait()
-		require.True(t, c.settled)
-		require.NoError(t, a.lease.Release())
-		require.NoError(t, c.lease.Release())
+		require.True(t, c.settled())
+		require.NoError(t, a.lease().Release())
+		require.NoError(t, c.lease().Release())
 	})
 }
 
 func TestPoolFirstInFirstOut(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 1})
 		l := mustAcquire(t, p)
 		var callers []*caller
@@ -113,9 +113,9 @@ func TestPoolFirstInFirstOut(t *testing.T) {
 			require.False(t, ok, "a newcomer does not pass those who wait")
 			synctest.Wait()
 			for j, other := range callers {
-				require.Equal(t, j <= i, other.settled)
+				require.Equal(t, j <= i, other.settled())
 			}
-			l = c.lease
+			l = c.lease()
 		}
 		require.NoError(t, l.Release())
 	})
@@ -124,7 +124,7 @@ func TestPoolFirstInFirstOut(t *testing.T) {
 // Whoever waits is served by whichever comes first: here a release, long before
 // the creation that was begun for it.
 func TestPoolWaiterTakesWhicheverComesFirst(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 2})
 		l := mustAcquire(t, p)
 		w.set(func(w *world) { w.createTime = 5 * time.Second })
@@ -133,10 +133,10 @@ func TestPoolWaiterTakesWhicheverComesFirst(t *testing.T) {
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		require.True(t, c.holds(1))
-		require.Zero(t, c.took)
+		require.Zero(t, c.took())
 		time.Sleep(5 * time.Second)
 		requireGauges(t, p, "total 2: 1 in use, 1 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
-		require.NoError(t, c.lease.Release())
+		require.NoError(t, c.lease().Release())
 	})
 }
 
@@ -146,7 +146,7 @@ func TestPoolRoomIsNeverLeftToNobody(t *testing.T) {
 		"Release":        func(_ *pool.Pool[*res], _ *world, l pool.Lease[*res]) { _ = l.Release() },
 		"Discard":        func(_ *pool.Pool[*res], _ *world, l pool.Lease[*res]) { _ = l.Discard() },
 		"failed Destroy": func(_ *pool.Pool[*res], w *world, l pool.Lease[*res]) { w.destroyErr = errBroken; _ = l.Discard() },
-		"Detach":         func(_ *pool.Pool[*res], w *world, l pool.Lease[*res]) { v, _ := l.Detach(); _ = w.destroy(v) },
+		"Detach":         func(_ *pool.Pool[*res], w *world, l pool.Lease[*res]) { _ = w.detach(l) },
 		"Resize":         func(p *pool.Pool[*res], _ *world, _ pool.Lease[*res]) { _ = p.Resize(2, 0) },
 		"Reset":          func(p *pool.Pool[*res], _ *world, l pool.Lease[*res]) { p.Reset(); _ = l.Release() },
 		"failed Create": func(_ *pool.Pool[*res], w *world, l pool.Lease[*res]) {
@@ -155,7 +155,7 @@ func TestPoolRoomIsNeverLeftToNobody(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			bubble(t, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
 				p, w := newPool(t, pool.Config[*res]{Max: 1, Backoff: time.Millisecond})
 				l := mustAcquire(t, p)
 				a, b := call(t, p), call(t, p)
@@ -167,19 +167,18 @@ func TestPoolRoomIsNeverLeftToNobody(t *testing.T) {
 				if name == "failed Create" {
 					// Nothing was left, so those who waited before the attempt
 					// began were told.
-					require.ErrorIs(t, a.err, errDown)
-					require.ErrorIs(t, b.err, errDown)
-					a.lease = mustAcquire(t, p)
+					require.ErrorIs(t, a.err(), errDown)
+					require.ErrorIs(t, b.err(), errDown)
+					require.NoError(t, mustAcquire(t, p).Release())
 				} else {
-					require.True(t, a.settled)
-					require.NoError(t, a.err)
-					require.NoError(t, a.lease.Release())
+					require.True(t, a.settled())
+					require.NoError(t, a.err())
+					require.NoError(t, a.lease().Release())
 					synctest.Wait()
-					require.NoError(t, b.err)
-					require.True(t, b.settled)
-					require.NoError(t, b.lease.Release())
+					require.NoError(t, b.err())
+					require.True(t, b.settled())
+					require.NoError(t, b.lease().Release())
 				}
-				_ = a.lease.Release()
 				_ = l.Release()
 			})
 		})
@@ -255,7 +254,7 @@ func TestPoolDetachLeavesTheResourceToTheCaller(t *testing.T) {
 }
 
 func TestPoolTryAcquireNeverWaits(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, CheckAfter: time.Second})
 		w.createTime = 5 * time.Second
 		_, ok := p.TryAcquire()
@@ -380,7 +379,7 @@ func TestPoolResetRunsBeforeTheNextCaller(t *testing.T) {
 	l := mustAcquire(t, p)
 	first := l.Value()
 	require.NoError(t, l.Release())
-	require.Equal(t, 1, w.resets)
+	require.Equal(t, 1, w.get(resets))
 	l = mustAcquire(t, p)
 	require.Same(t, first, l.Value())
 	first.broken.Store(true)
@@ -388,7 +387,7 @@ func TestPoolResetRunsBeforeTheNextCaller(t *testing.T) {
 	l = mustAcquire(t, p)
 	require.NotSame(t, first, l.Value())
 	require.NoError(t, l.Discard())
-	require.Equal(t, 2, w.resets, "what is discarded is not reset")
+	require.Equal(t, 2, w.get(resets), "what is discarded is not reset")
 	require.EqualValues(t, 1, p.Stats().Destroyed[pool.Broken])
 }
 
@@ -416,7 +415,7 @@ func TestPoolPanicInResetPassesThrough(t *testing.T) {
 
 // The ctx of a Reset is a real one, although it is made only when it is needed.
 func TestPoolResetContext(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		var kept context.Context
 		var errs []error
 		look := true
@@ -452,7 +451,7 @@ func TestPoolResetContext(t *testing.T) {
 // Goexit in a function that the pool calls, as a failed test does, is a failure
 // of that function.
 func TestPoolGoexitInConfigFunctions(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		exit := true
 		may := func() {
 			if exit {

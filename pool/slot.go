@@ -214,7 +214,7 @@ func (p *Pool[T]) destroyLocked(s *slot[T], why Reason) {
 // destroy runs Destroy. Until it returns, or for CloseTimeout, the resource
 // counts toward Max: the server counts it as well.
 func (p *Pool[T]) destroy(s *slot[T]) {
-	defer p.leave()
+	defer p.exit()
 	var err error
 	if p.cfg.Destroy != nil {
 		late := time.AfterFunc(p.cfg.CloseTimeout, func() { p.forget(s) })

@@ -30,9 +30,9 @@ type Stats struct {
 	Leaks     uint64 `json:"leaks"`     // reported to OnLeak for LeakAfter
 	Detached  uint64 `json:"detached"`
 
-	Created       uint64 `json:"created"`
-	CreateFailed  uint64 `json:"create_failed"`
-	DestroyFailed uint64 `json:"destroy_failed"`
+	Created       uint64 `json:"created"`        // resources
+	CreateFailed  uint64 `json:"create_failed"`  // calls of Create with an error
+	DestroyFailed uint64 `json:"destroy_failed"` // likewise of Destroy
 
 	// Destroyed counts by Reason, those included that are being destroyed.
 	Destroyed [reasons]uint64 `json:"destroyed"`
@@ -48,9 +48,9 @@ const Buckets = 28
 // Histogram counts durations. Bucket i counts those of at most Bound(i) that are
 // above Bound(i-1).
 type Histogram struct {
-	Count   uint64          `json:"count"`
-	Sum     time.Duration   `json:"sum_ns"`
-	Buckets [Buckets]uint64 `json:"buckets"`
+	Count   uint64          `json:"count"`   // of all
+	Sum     time.Duration   `json:"sum_ns"`  // of all
+	Buckets [Buckets]uint64 `json:"buckets"` // the count in each
 }
 
 // Bound returns the upper bound of bucket i: 1 µs for the first, twice as much
@@ -102,15 +102,6 @@ type counts struct {
 	created, createFailed, destroyFailed                 uint64
 	destroyed                                            [reasons]uint64
 	create, check                                        Histogram
-}
-
-func (c *counts) refuse(why error) {
-	switch why {
-	case ErrFull, ErrDown, ErrNested:
-		c.refused++
-	default:
-		c.timedOut++
-	}
 }
 
 // Stats returns a snapshot. It takes the pool's lock once.

@@ -25,7 +25,7 @@ func TestStatsBounds(t *testing.T) {
 
 // Each wait, creation and check is in the bucket that its bound says.
 func TestStatsHistograms(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Name: "db", Max: 1, CheckAfter: time.Millisecond, AcquireTimeout: time.Hour})
 		w.createTime, w.checkTime = 3*time.Millisecond, 5*time.Microsecond
 		l := mustAcquire(t, p)
@@ -36,8 +36,8 @@ func TestStatsHistograms(t *testing.T) {
 				time.Sleep(d)
 				require.NoError(t, l.Release())
 				synctest.Wait()
-				require.NoError(t, c.err)
-				l = c.lease
+				require.NoError(t, c.err())
+				l = c.lease()
 				waits = append(waits, d)
 			}
 		}
@@ -74,7 +74,7 @@ func TestStatsHistograms(t *testing.T) {
 }
 
 func TestStatsCountWhatCallersAreTold(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, MaxWaiting: 1, AcquireTimeout: time.Minute})
 		l := mustAcquire(t, p)
 		c := call(t, p)

@@ -39,38 +39,38 @@ func TestSynctestSafe(t *testing.T) {
 		require.NoError(t, a.Release())
 		require.NoError(t, b.Release())
 	}
-	bubble(t, use)
-	bubble(t, use)
+	synctest.Test(t, use)
+	synctest.Test(t, use)
 	use(t)
 }
 
 // The callers in line time out in the order in which they came, by one timer.
 func TestTimeAcquireTimeout(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Name: "db", Max: 1, AcquireTimeout: 3 * time.Second})
 		l := mustAcquire(t, p)
 		a := call(t, p)
 		time.Sleep(time.Second)
 		b := call(t, p)
 		time.Sleep(2*time.Second - 1)
-		require.False(t, a.settled)
+		require.False(t, a.settled())
 		time.Sleep(1)
 		synctest.Wait()
-		require.ErrorIs(t, a.err, pool.ErrTimeout)
-		require.NotErrorIs(t, a.err, context.DeadlineExceeded)
-		require.EqualError(t, a.err, "pool: db: acquire timed out: waited 3s, 1 of 1 in use, 1 waiting, oldest held 3s")
-		require.False(t, b.settled)
+		require.ErrorIs(t, a.err(), pool.ErrTimeout)
+		require.NotErrorIs(t, a.err(), context.DeadlineExceeded)
+		require.EqualError(t, a.err(), "pool: db: acquire timed out: waited 3s, 1 of 1 in use, 1 waiting, oldest held 3s")
+		require.False(t, b.settled())
 		time.Sleep(time.Second)
 		synctest.Wait()
-		require.ErrorIs(t, b.err, pool.ErrTimeout)
-		require.Equal(t, 3*time.Second, b.took)
+		require.ErrorIs(t, b.err(), pool.ErrTimeout)
+		require.Equal(t, 3*time.Second, b.took())
 		require.NoError(t, l.Release())
 		require.EqualValues(t, 2, p.Stats().TimedOut)
 	})
 }
 
 func TestTimeManyTimeOutAtOnce(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 1, AcquireTimeout: time.Second, MaxWaiting: 2000})
 		l := mustAcquire(t, p)
 		var wg sync.WaitGroup
@@ -96,26 +96,26 @@ func TestTimeManyTimeOutAtOnce(t *testing.T) {
 // A resource is checked before it is handed out if it has not been used for
 // CheckAfter; one that fails is destroyed and the same caller gets another.
 func TestTimeCheckOnBorrow(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 3, CheckAfter: time.Second})
 		a, b := mustAcquire(t, p), mustAcquire(t, p)
 		require.NoError(t, a.Release())
 		require.NoError(t, b.Release())
 		require.NoError(t, mustAcquire(t, p).Release())
-		require.Zero(t, w.checks, "fresh from use")
+		require.Zero(t, w.get(checks), "fresh from use")
 
 		time.Sleep(time.Second)
 		require.NoError(t, mustAcquire(t, p).Release())
-		require.Equal(t, 1, w.checks)
+		require.Equal(t, 1, w.get(checks))
 		require.NoError(t, mustAcquire(t, p).Release())
-		require.Equal(t, 1, w.checks, "proved by use")
+		require.Equal(t, 1, w.get(checks), "proved by use")
 
 		time.Sleep(time.Second)
 		w.made[0].broken.Store(true)
 		w.made[1].broken.Store(true)
 		l := mustAcquire(t, p)
 		require.Equal(t, 3, l.Value().id, "both broken ones are gone and a new one was made")
-		require.Equal(t, 3, w.checks)
+		require.Equal(t, 3, w.get(checks))
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		s := p.Stats()
@@ -128,7 +128,7 @@ func TestTimeCheckOnBorrow(t *testing.T) {
 // What broke one may have broken all: after a server's restart nobody gets a
 // resource just because it was used a moment ago.
 func TestTimeOneBrokenMakesAllSuspect(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{
 			Max: 3, CheckAfter: time.Hour, IsBroken: func(err error) bool { return err == errBroken },
 		})
@@ -148,7 +148,7 @@ func TestTimeOneBrokenMakesAllSuspect(t *testing.T) {
 
 // A caller that leaves during a check neither waits for it nor breaks it off.
 func TestTimeCheckIsNobodysOwn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 1, CheckAfter: time.Second, CheckTimeout: 5 * time.Second})
 		require.NoError(t, mustAcquire(t, p).Release())
 		time.Sleep(time.Minute)
@@ -157,13 +157,13 @@ func TestTimeCheckIsNobodysOwn(t *testing.T) {
 		require.Equal(t, 1, p.Stats().Checking)
 		c.cancel()
 		synctest.Wait()
-		require.Equal(t, context.Canceled, c.err)
+		require.Equal(t, context.Canceled, c.err())
 		require.Equal(t, 1, p.Stats().Checking)
 		d := call(t, p)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
 		require.True(t, d.holds(1))
-		require.NoError(t, d.lease.Release())
+		require.NoError(t, d.lease().Release())
 
 		// One that hangs ends with its own timeout, and so does the resource.
 		time.Sleep(time.Minute)
@@ -172,15 +172,15 @@ func TestTimeCheckIsNobodysOwn(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
 		require.True(t, e.holds(2))
-		require.Equal(t, 5*time.Second, e.took)
-		require.NoError(t, e.lease.Release())
+		require.Equal(t, 5*time.Second, e.took())
+		require.NoError(t, e.lease().Release())
 	})
 }
 
 // Idle ones are destroyed after IdleTimeout, the longest unused first, down to
 // MinIdle and no further; those never used age as well.
 func TestTimeIdleTimeoutStopsAtMinIdle(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, _ := newPool(t, pool.Config[*res]{Max: 6, MinIdle: 2, IdleTimeout: time.Minute, MaxLifetime: 1 << 62})
 		require.NoError(t, p.Warm(t.Context(), 6))
 		l := mustAcquire(t, p)
@@ -200,13 +200,13 @@ func TestTimeIdleTimeoutStopsAtMinIdle(t *testing.T) {
 // No resource is handed out that is older than MaxLifetime, not even one that
 // is released in the very moment, and the ages at which they end are spread.
 func TestTimeMaxLifetime(t *testing.T) {
-	bubble(t, func(t *testing.T) {
-		var ages []time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		var ages list[time.Duration]
 		p, _ := newPool(t, pool.Config[*res]{
 			Max: 200, MaxLifetime: time.Hour, LifetimeJitter: 0.5, IdleTimeout: 1 << 62, CheckAfter: 1 << 62,
 			Hooks: pool.Hooks{OnDestroyed: func(d pool.Destroyed) {
 				if d.Reason == pool.Expired {
-					ages = append(ages, d.Age)
+					ages.add(d.Age)
 				}
 			}},
 		})
@@ -224,9 +224,9 @@ func TestTimeMaxLifetime(t *testing.T) {
 			synctest.Wait()
 		}
 		require.Zero(t, p.Stats().Total)
-		require.Len(t, ages, 100)
+		require.Len(t, ages.all(), 100)
 		var early int
-		for _, age := range ages {
+		for _, age := range ages.all() {
 			require.GreaterOrEqual(t, age, 30*time.Minute)
 			require.LessOrEqual(t, age, time.Hour)
 			if age < 45*time.Minute {
@@ -242,13 +242,13 @@ func TestTimeMaxLifetime(t *testing.T) {
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		require.Zero(t, p.Stats().Total)
-		require.Len(t, ages, 101)
+		require.Len(t, ages.all(), 101)
 	})
 }
 
 // The successor of a resource that has to be kept ready is there before it goes.
 func TestTimeLifetimeCreatesBeforeItDestroys(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{
 			Max: 3, MinIdle: 1, MaxLifetime: time.Hour, IdleTimeout: 1 << 62, CreateTimeout: 10 * time.Second,
 		})
@@ -259,14 +259,14 @@ func TestTimeLifetimeCreatesBeforeItDestroys(t *testing.T) {
 			require.GreaterOrEqual(t, p.Stats().Idle, 1)
 		}
 		require.InDelta(t, 24, p.Stats().Destroyed[pool.Expired], 3)
-		require.Equal(t, 2, w.most)
+		require.Equal(t, 2, w.get(most))
 	})
 }
 
 // KeepAlive checks what is idle that often, leaves the order as it is, and does
 // not make it look used.
 func TestTimeKeepAlive(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 3, KeepAlive: time.Minute, IdleTimeout: time.Hour, CheckAfter: 1 << 62, MaxLifetime: 1 << 62})
 		require.NoError(t, p.Warm(t.Context(), 3))
 		for range 3 {
@@ -275,10 +275,10 @@ func TestTimeKeepAlive(t *testing.T) {
 		}
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		require.Equal(t, 2, w.checks)
+		require.Equal(t, 2, w.get(checks))
 		time.Sleep(30 * time.Second)
 		synctest.Wait()
-		require.Equal(t, 3, w.checks)
+		require.Equal(t, 3, w.get(checks))
 		last := mustAcquire(t, p)
 		require.Equal(t, 3, last.Value().id, "the one used last")
 		require.NoError(t, last.Release())
@@ -295,7 +295,7 @@ func TestTimeKeepAlive(t *testing.T) {
 // A busy pool reads a clock that its janitor moves, and still knows the time to
 // within a tick; one that is asked seldom reads its own.
 func TestTimeCoarseClock(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Max: 2, CheckAfter: 4 * time.Second})
 		for range 100 { // busy
 			require.NoError(t, mustAcquire(t, p).Release())
@@ -308,10 +308,10 @@ func TestTimeCoarseClock(t *testing.T) {
 			time.Sleep(time.Second)
 			require.NoError(t, mustAcquire(t, p).Release())
 		}
-		require.Zero(t, w.checks)
+		require.Zero(t, w.get(checks))
 		time.Sleep(4 * time.Second)
 		require.NoError(t, mustAcquire(t, p).Release())
-		require.Equal(t, 1, w.checks)
+		require.Equal(t, 1, w.get(checks))
 
 		// Busy all the time, for longer than one that is idle may be.
 		other := mustAcquire(t, p)
@@ -331,7 +331,7 @@ func TestTimeCoarseClock(t *testing.T) {
 
 // Durations at the end of their range are no times in the past.
 func TestTimeLongestDurations(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		const forever = 1<<63 - 1
 		p, w := newPool(t, pool.Config[*res]{
 			Max: 2, AcquireTimeout: forever, CreateTimeout: forever, CheckTimeout: forever, CloseTimeout: forever,
@@ -341,16 +341,16 @@ func TestTimeLongestDurations(t *testing.T) {
 		for range 3 {
 			a, b := mustAcquire(t, p), mustAcquire(t, p)
 			c := call(t, p)
-			require.False(t, c.settled)
+			require.False(t, c.settled())
 			require.NoError(t, a.Release())
 			synctest.Wait()
-			require.True(t, c.settled)
+			require.True(t, c.settled())
 			require.NoError(t, b.Release())
-			require.NoError(t, c.lease.Release())
+			require.NoError(t, c.lease().Release())
 			time.Sleep(24 * 365 * time.Hour)
 		}
 		require.EqualValues(t, 2, p.Stats().Created)
-		require.Zero(t, w.checks)
+		require.Zero(t, w.get(checks))
 		p.Reset()
 		w.set(func(w *world) { w.createErr = errDown })
 		_, err := p.Acquire(t.Context())

@@ -72,19 +72,13 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) (Lease[T], error) {
 	select {
 	case <-w.ready:
 	case <-w.done:
-		p.mu.Lock()
-		if w.queued {
-			p.queue.remove(w)
-			p.unlock()
-		} else {
-			p.mu.Unlock()
-			<-w.ready
+		if err, left := p.leave(ctx, w); left {
+			return Lease[T]{}, err
 		}
+		<-w.ready
 	}
 	l, err, cause, since := w.lease, w.err, w.cause, w.since
-	w.lease, w.err, w.cause, w.done = Lease[T]{}, nil, nil, nil
-	p.waiters.Put(w)
-
+	p.recycle(w)
 	waited := max(time.Since(p.base)-since, 0)
 	if ctx.Err() != nil {
 		// Done wins even over an answer: someone who cancels a caller and then
@@ -92,28 +86,40 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) (Lease[T], error) {
 		if l.s != nil {
 			l.putBack()
 		}
-		return Lease[T]{}, p.left(ctx, waited)
+		return Lease[T]{}, p.refuse(ctxError(ctx), nil, waited)
 	}
 	if err != nil {
-		if err == ErrClosed {
-			return Lease[T]{}, err
-		}
 		return Lease[T]{}, p.refuse(err, cause, waited)
 	}
 	p.waits.observe(waited)
 	return p.deliver(l, waited), nil
 }
 
-// left is the error of a caller whose ctx was done while it waited. Who is
-// cancelled knows why; a deadline needs an explanation.
-func (p *Pool[T]) left(ctx context.Context, waited time.Duration) error {
-	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		return p.refuse(ctxError(ctx), nil, waited)
-	}
+// leave takes w, whose ctx is done, out of the queue and reports whether it was
+// still there. It takes the lock once, as there may be very many who leave.
+func (p *Pool[T]) leave(ctx context.Context, w *waiter[T]) (err error, left bool) { //nolint:revive // the error is that of the caller, not of leave
+	err = ctxError(ctx)
 	p.mu.Lock()
-	p.counts.cancelled++
-	p.mu.Unlock()
-	return ctxError(ctx)
+	if !w.queued {
+		p.mu.Unlock()
+		return nil, false
+	}
+	p.queue.remove(w)
+	p.readLocked()
+	r := p.refusalLocked(err, nil, p.now-w.since)
+	if p.queue.len > 0 {
+		p.mu.Unlock() // nothing has come for anybody
+	} else {
+		p.unlock()
+	}
+	p.recycle(w)
+	return p.tell(r), true
+}
+
+// recycle keeps w for another caller.
+func (p *Pool[T]) recycle(w *waiter[T]) {
+	w.lease, w.err, w.cause, w.done = Lease[T]{}, nil, nil, nil
+	p.waiters.Put(w)
 }
 
 // grantLocked hands s to the first waiter that is still there, and reports
@@ -162,29 +168,61 @@ func (p *Pool[T]) timeOutLocked() {
 	}
 }
 
+// refusal is an error on its way to a caller.
+type refusal struct {
+	err    error
+	detail *AcquireError // as err, if that has details
+	oldest *trace        // of the holder that detail is to name
+}
+
 // refuse makes the error of a caller that gets no resource, counts it and tells
 // the hook. cause is what Create returned, if the caller is refused for that.
 func (p *Pool[T]) refuse(why, cause error, waited time.Duration) error {
 	p.mu.Lock()
 	p.readLocked()
-	p.counts.refuse(why)
+	r := p.refusalLocked(why, cause, waited)
+	p.mu.Unlock()
+	return p.tell(r)
+}
+
+// refusalLocked is the part of refuse that needs the lock. Who was cancelled
+// knows why, and who meets a closed pool needs no details.
+func (p *Pool[T]) refusalLocked(why, cause error, waited time.Duration) refusal {
+	switch {
+	case why == ErrClosed:
+		return refusal{err: why}
+	case why == ErrFull, why == ErrDown, why == ErrNested:
+		p.counts.refused++
+	case why == ErrTimeout, errors.Is(why, context.DeadlineExceeded):
+		p.counts.timedOut++
+	default:
+		p.counts.cancelled++
+		return refusal{err: why}
+	}
 	e := &AcquireError{
 		Name: p.cfg.Name, Err: why, Waited: waited, InUse: p.inUse, Creating: p.creating, Closing: p.closing,
 		Max: p.max, Waiting: p.queue.len, CreateErr: p.createErr,
-	}
-	var tr *trace
-	if s := p.oldestLocked(); s != nil {
-		e.OldestHold = p.now - s.since
-		tr = s.trace
 	}
 	if cause != nil {
 		e.CreateErr = cause
 		e.Retry = max(p.retryAt-p.now, 0)
 	}
-	p.mu.Unlock()
-	e.OldestHolder = tr.caller()
-	if hook := p.cfg.Hooks.OnRefused; hook != nil {
-		hook(e)
+	r := refusal{err: e, detail: e}
+	if s := p.oldestLocked(); s != nil {
+		e.OldestHold = max(p.now-s.since, 0)
+		r.oldest = s.trace
 	}
-	return e
+	return r
+}
+
+// tell is the rest of refuse.
+func (p *Pool[T]) tell(r refusal) error {
+	if r.detail == nil {
+		return r.err
+	}
+	r.detail.OldestHolder = r.oldest.caller()
+	if hook := p.cfg.Hooks.OnRefused; hook != nil {
+		hook(r.err)
+	}
+	return r.err
 }

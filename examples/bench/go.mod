@@ -17,7 +17,10 @@ require (
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-chi/httprate v0.16.0
 	github.com/go-redis/redis_rate/v10 v10.0.1
+	github.com/gomodule/redigo v1.9.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7
+	github.com/jackc/puddle/v2 v2.2.3
+	github.com/jolestar/go-commons-pool/v2 v2.1.2
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/minio/sio v0.4.1
 	github.com/phuslu/lru v1.0.20
