@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedplate/bedplate/pool"
@@ -18,11 +19,8 @@ type conn struct{ id int }
 
 // numbered returns a Create that numbers what it makes.
 func numbered() func(context.Context) (*conn, error) {
-	var n int
-	return func(context.Context) (*conn, error) {
-		n++
-		return &conn{id: n}, nil
-	}
+	var n atomic.Int64
+	return func(context.Context) (*conn, error) { return &conn{id: int(n.Add(1))}, nil }
 }
 
 // A server of lines, a pool of connections to it, and calls that share them.
