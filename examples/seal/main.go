@@ -34,9 +34,9 @@ func main() {
 		log.Fatal(err)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Stdout, n); err != nil {
-		stop()
+	err = run(ctx, os.Stdout, n)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func run(ctx context.Context, out io.Writer, size int64) error {
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	file := seal.File{Associated: []byte("backup 2026-11-27")}
 
 	fmt.Fprintf(out, "1. %d bytes are encrypted, and decrypted again.\n", size)
@@ -128,7 +128,7 @@ func digest(path string) ([sha256.Size]byte, error) {
 	if err != nil {
 		return sum, err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	h := sha256.New()
 	_, err = io.Copy(h, file)
 	h.Sum(sum[:0])
@@ -140,7 +140,7 @@ func middle(out io.Writer, s *seal.Sealer, path string, size int64, associated [
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer func() { _ = file.Close() }()
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -176,14 +176,11 @@ func tamper(ctx context.Context, out io.Writer, s *seal.Sealer, sealed, back str
 			if err != nil {
 				return err
 			}
-			defer f.Close()
 			p := make([]byte, 1)
-			if _, err := f.ReadAt(p, info.Size()/2); err != nil {
-				return err
-			}
+			_, readErr := f.ReadAt(p, info.Size()/2)
 			p[0] ^= 1
-			_, err = f.WriteAt(p, info.Size()/2)
-			return err
+			_, writeErr := f.WriteAt(p, info.Size()/2)
+			return errors.Join(readErr, writeErr, f.Close())
 		}},
 	}
 	for _, change := range changes {
