@@ -6,12 +6,14 @@ require (
 	filippo.io/age v1.3.2
 	github.com/Rican7/retry v0.3.1
 	github.com/Yiling-J/theine-go v0.6.3
+	github.com/asaskevich/EventBus v0.0.0-20200907212545-49d423059eef
 	github.com/avast/retry-go/v5 v5.1.1
 	github.com/bedplate/bedplate v0.0.0
 	github.com/bedplate/bedplate/ratelimit/ratelimitredis v0.0.0-00010101000000-000000000000
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/codeGROOVE-dev/retry v1.2.0
 	github.com/cristalhq/hedgedhttp v0.9.1
+	github.com/cskr/pubsub/v2 v2.0.2
 	github.com/eapache/go-resiliency v1.7.0
 	github.com/elastic/go-freelru v0.16.0
 	github.com/failsafe-go/failsafe-go v0.9.8
@@ -20,9 +22,13 @@ require (
 	github.com/gomodule/redigo v1.9.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/jackc/puddle/v2 v2.2.3
+	github.com/jilio/ebu v0.17.0
 	github.com/jolestar/go-commons-pool/v2 v2.1.2
+	github.com/kelindar/event v1.5.2
+	github.com/maniartech/signals v1.3.1
 	github.com/maypok86/otter/v2 v2.4.0
 	github.com/minio/sio v0.4.1
+	github.com/mustafaturan/bus/v3 v3.0.3
 	github.com/phuslu/lru v1.0.20
 	github.com/redis/go-redis/v9 v9.23.0
 	github.com/rubyist/circuitbreaker v2.2.1+incompatible
@@ -30,6 +36,7 @@ require (
 	github.com/sethvargo/go-retry v0.5.0
 	github.com/sony/gobreaker/v2 v2.4.0
 	github.com/stretchr/testify v1.12.1
+	github.com/teivah/broadcast v0.1.0
 	github.com/tink-crypto/tink-go/v2 v2.9.0
 	golang.org/x/sync v0.24.0
 	golang.org/x/time v0.16.0
