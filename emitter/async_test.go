@@ -227,8 +227,7 @@ func TestAsyncDrainDelivers(t *testing.T) {
 		}
 		var drained atomic.Bool
 		go func() {
-			require.NoError(t, sub.Drain(t.Context()))
-			drained.Store(true)
+			drained.Store(sub.Drain(t.Context()) == nil)
 		}()
 		synctest.Wait()
 		require.False(t, topic.Emit(6))
@@ -345,7 +344,7 @@ func TestAsyncOnce(t *testing.T) {
 		require.False(t, sub.Active())
 		synctest.Wait()
 		var closed atomic.Bool
-		go func() { require.NoError(t, topic.Close()); closed.Store(true) }()
+		go func() { closed.Store(topic.Close() == nil) }()
 		synctest.Wait()
 		require.False(t, closed.Load())
 		g.open()

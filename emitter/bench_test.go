@@ -45,7 +45,7 @@ func BenchmarkEmitContext(b *testing.B) {
 			t.Subscribe(emitter.SubConfig{Track: true}, func(context.Context, int) error { return nil })
 		},
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(b.Context())
 	defer cancel()
 	for kind, add := range kinds {
 		b.Run("kind="+kind, func(b *testing.B) {

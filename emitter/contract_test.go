@@ -325,7 +325,7 @@ func TestContractClosedRefuses(t *testing.T) {
 // the listener's ctx is cancelled, so that it can end.
 func TestContractDrainDeadline(t *testing.T) {
 	drains := map[string]func(context.Context, *emitter.Topic[int], *emitter.Sub) error{
-		"emitter: orders: drain left 2 events and a call in flight: context deadline exceeded: cause":      func(ctx context.Context, _ *emitter.Topic[int], s *emitter.Sub) error { return s.Drain(ctx) },
+		"emitter: orders: drain left 2 events and a call in flight: context deadline exceeded: cause":    func(ctx context.Context, _ *emitter.Topic[int], s *emitter.Sub) error { return s.Drain(ctx) },
 		"emitter: orders: drain left 2 events and 1 listeners at work: context deadline exceeded: cause": func(ctx context.Context, t *emitter.Topic[int], _ *emitter.Sub) error { return t.Drain(ctx) },
 	}
 	for want, drain := range drains {

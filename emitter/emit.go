@@ -140,9 +140,9 @@ func (t *Topic[T]) span(ctx context.Context, nodes []*node[T], at int, v T, out 
 		}
 		called, err := n.invoke(ctx, v)
 		out.heard = out.heard || called
-		switch {
-		case err == nil:
-		case err == errCut:
+		switch err {
+		case nil:
+		case errCut:
 			out.cut(ctx)
 		default:
 			t.core.note(n.describe, err, out)

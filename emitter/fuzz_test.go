@@ -14,7 +14,7 @@ import (
 // FuzzModel reads bytes as operations, and compares the topic with the model
 // after each.
 func FuzzModel(f *testing.F) {
-	f.Add([]byte{0, 1, 0, 8, 7, 0, 5, 0, 0})                 // one panics, one emits
+	f.Add([]byte{0, 1, 0, 8, 7, 0, 5, 0, 0})                   // one panics, one emits
 	f.Add([]byte{0x40, 6, 0, 0x20, 4, 0, 0x41, 5, 0, 6, 0, 0}) // added, ended, ended by another
 	f.Fuzz(func(t *testing.T, data []byte) {
 		compare(t, data[:min(len(data), 300)])
@@ -47,7 +47,7 @@ func FuzzQueue(f *testing.F) {
 				if op%3 == 0 {
 					g.one()
 					want = append(want, inHand)
-					if inHand = -1; len(waiting) > 0 {
+					if len(waiting) > 0 {
 						inHand, waiting = waiting[0], waiting[1:]
 					} else {
 						topic.Emit(v)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -283,8 +284,8 @@ func (m *mailbox[T]) putBack(from int) {
 		return
 	}
 	rest := m.hand[from:]
-	for i := len(rest) - 1; i >= 0; i-- {
-		m.ring.unget(rest[i])
+	for _, v := range slices.Backward(rest) {
+		m.ring.unget(v)
 	}
 	clear(rest)
 	m.hand = m.hand[:from]

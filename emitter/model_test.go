@@ -27,7 +27,6 @@ type model struct {
 	closed bool
 	next   int
 	calls  []int // ids in the order in which they were called
-	depth  int
 }
 
 func (m *model) add(priority int, prepend, once bool, kind byte, arg int) *modelListener {

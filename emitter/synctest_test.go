@@ -22,8 +22,9 @@ var (
 func TestSynctestSafe(t *testing.T) {
 	use := func(t *testing.T) {
 		got := 0
+		pause := func() { <-time.After(2 * time.Second) }
 		sub, err := sharedTopic.Subscribe(emitter.SubConfig{Async: true, Queue: 1}, func(context.Context, int) error {
-			time.Sleep(2 * time.Second)
+			pause()
 			got++
 			return nil
 		})
@@ -224,18 +225,22 @@ func TestEventsBackpressure(t *testing.T) {
 		require.Zero(t, topic.Len())
 
 		var got []int
+		drained, seen := errBoom, 0
 		go func() {
 			time.Sleep(time.Second)
 			topic.Emit(1)
 			topic.Emit(2)
-			require.NoError(t, topic.Drain(t.Context()))
-			require.Equal(t, []int{1, 2}, got, "the loop has had both")
+			drained = topic.Drain(t.Context())
+			seen = len(got)
 		}()
 		for v := range topic.Events(t.Context()) {
 			time.Sleep(time.Minute)
 			got = append(got, v)
 		}
 		synctest.Wait()
+		require.NoError(t, drained)
+		require.Equal(t, 2, seen, "the loop had had both")
+		require.Equal(t, []int{1, 2}, got)
 	})
 }
 

@@ -215,7 +215,7 @@ func (t *Topic[T]) refuse() {
 // something to do.
 func (t *Topic[T]) retreat() []*Sub {
 	for _, n := range t.list.Load().all() {
-		n.Sub.retreat()
+		n.retreat()
 	}
 	return t.core.waitFor()
 }
