@@ -101,9 +101,10 @@ bench-peers: ## ours beside the peers and the floor, with ratios (PKG=breaker RO
 	cd examples/bench && go run . -rounds=$(ROUNDS) -benchtime=$(BENCHTIME) $(PKG)
 
 .PHONY: examples
-examples: ## run every example program of the core module
-	@for dir in $$(find examples -mindepth 2 -maxdepth 2 -name main.go -not -path 'examples/bench/*' | xargs -n1 dirname | sort); do \
-	  if [ ! -f $$dir/go.mod ]; then echo "== go run ./$$dir"; go run ./$$dir </dev/null >/dev/null; fi; \
+examples: ## run every example program, those of the adapters included
+	@for dir in $$(find examples -mindepth 2 -maxdepth 2 -name main.go -not -path 'examples/bench/*' | xargs -n1 dirname | sort) \
+	  $$(find . -path './*/*/example/main.go' -not -path './dist/*' | xargs -rn1 dirname | sort); do \
+	  echo "== $$dir: go run ."; (cd $$dir && go run . </dev/null >/dev/null); \
 	done
 
 .PHONY: dist
