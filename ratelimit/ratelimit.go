@@ -190,6 +190,11 @@ func (l *Limiter[K]) Allow(key K) bool {
 	sh.sweep(l.plan, now)
 	if i := sh.find(uint32(hash), key); i >= 0 {
 		s := &sh.slot(i).state
+		if s.refusing(now) {
+			sh.counts.limited++
+			sh.mu.Unlock()
+			return false
+		}
 		if p := s.plan(l.plan); p.simple && !s.waiting() {
 			ok := s.allowOne(p, now)
 			if ok {
@@ -202,7 +207,7 @@ func (l *Limiter[K]) Allow(key K) bool {
 		}
 	}
 	sh.mu.Unlock()
-	return l.take(key, 1, now, false).Allowed
+	return l.take(key, 1, now, true).Allowed
 }
 
 // AllowAt is Allow for something that happens at now, for batches and for
@@ -368,6 +373,9 @@ func (l *Limiter[K]) sit(key K, now int64, sweep bool) (st seat[K]) {
 		return l.sitOutside(p, now)
 	default:
 		i = sh.add(uint32(hash), key)
+		if !sweep {
+			sh.wake() // its event may be an old one
+		}
 		s := &sh.slot(i).state
 		s.equip(p, l.plan)
 		l.inherit(s, p, now)

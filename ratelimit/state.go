@@ -55,14 +55,14 @@ func (s *state) ring(p *Plan, i int) ring {
 
 // setWords gives rule i a larger ring.
 func (s *state) setWords(i int, w []uint32) {
-	switch {
-	case i > 0:
+	if i > 0 {
 		s.more.rest[i-1].w = w
-	case s.more == nil:
-		s.more = &more{ring: w}
-	default:
-		s.more.ring = w
+		return
 	}
+	if s.more == nil {
+		s.more = &more{}
+	}
+	s.more.ring, s.in = w, [inline]uint32{}
 }
 
 // equip readies a state for a plan that is not the default, or has several
@@ -88,13 +88,28 @@ func (s *state) plan(byDefault *Plan) *Plan {
 // waiting tells whether somebody has a place in the future.
 func (s *state) waiting() bool { return s.more != nil && len(s.more.queue) > 0 }
 
-// idle tells whether nothing that s holds counts at t.
-func (s *state) idle(p *Plan, t int64) bool {
+// end returns when nothing that s holds will count any more.
+func (s *state) end(p *Plan) int64 {
 	last := s.newest
 	if s.waiting() {
 		last = max(last, s.more.queue[len(s.more.queue)-1].at)
 	}
-	return last+p.horizon <= t
+	return last + p.horizon
+}
+
+// refusing tells whether one permit is refused at now for certain, and needs
+// nothing but the slot for it: the inline words of a key with a ring of its own
+// hold the time at which the oldest event leaves, if a refusal has left it
+// there. Only a refund can bring a permit earlier.
+func (s *state) refusing(now int64) bool {
+	return s.c.n > inline && max(now, s.newest) < int64(uint64(s.in[1])<<32|uint64(s.in[0]))
+}
+
+// refuse makes refusing true until then, if the inline words are free for it.
+func (s *state) refuse(until int64) {
+	if s.c.n > inline {
+		s.in[0], s.in[1] = uint32(until), uint32(uint64(until)>>32)
+	}
 }
 
 // reading is what one rule has to say about a request.
@@ -289,6 +304,8 @@ func (s *state) allowExact(r *rule, now int64) bool {
 		c.used--
 	}
 	if int(c.n) >= r.limit {
+		g := s.ring1(r)
+		s.refuse(g.leaves(0))
 		return false
 	}
 	if int(c.n) == len(w) {
@@ -323,6 +340,7 @@ func (s *state) allowOne(p *Plan, now int64) bool {
 		if g.leaves(0) <= t {
 			g.drop(g.gone(t))
 		} else if int(g.c.used) >= g.r.limit {
+			s.refuse(g.leaves(0))
 			return false
 		}
 	}
@@ -361,6 +379,7 @@ func (s *state) refund(p *Plan, n int, now int64) {
 		s.settle(p, now)
 	}
 	t := max(now, s.newest)
+	s.refuse(0)
 	for i := range p.rules {
 		g := s.ring(p, i)
 		if g.r.gcra {

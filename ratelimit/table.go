@@ -14,9 +14,11 @@ type shard[K comparable] struct {
 	mu     sync.Mutex // guards all below; never held over a wait or a user's function
 	index  []uint64   // 0 is empty; the length is a power of two
 	chunks [][]slot[K]
-	n      int // slots in use
-	most   int // slots there may be
-	hand   int // the next slot to sweep
+	n      int   // slots in use
+	most   int   // slots there may be
+	hand   int   // the next slot to sweep
+	rest   int64 // no key is idle before that time
+	least  int64 // the same, as far as the round of the hand has come
 	seed   maphash.Seed
 	counts counts
 	_      [32]byte // the next shard's lock is on another cache line
@@ -129,6 +131,9 @@ func (sh *shard[K]) remove(i int) {
 		pos := sh.position(last)
 		sh.index[pos] = sh.index[pos]&^(1<<32-1) | uint64(i+1)
 		*sh.slot(i) = *sh.slot(last)
+		if i < sh.hand {
+			sh.least = 0 // the hand has passed this place, and has not seen the key
+		}
 	}
 	*sh.slot(last) = slot[K]{} // nothing that it pointed to stays alive
 	sh.n--
@@ -162,25 +167,41 @@ func (sh *shard[K]) erase(pos uint32) {
 }
 
 // sweep looks at the next slot and frees it if its key is idle, so that each
-// call pays for a little of the cleaning. It reports whether it did.
+// call pays for a little of the cleaning. It reports whether it did. A round
+// that has seen all slots knows when the first of them may be idle, and until
+// then there is nothing to look for.
 func (sh *shard[K]) sweep(byDefault *Plan, now int64) bool {
-	if sh.n == 0 {
+	if now < sh.rest || sh.n == 0 {
 		return false
 	}
 	if sh.hand >= sh.n {
 		sh.hand = 0
+		sh.rest, sh.least = sh.least, never
+		if now < sh.rest {
+			return false
+		}
 	}
 	s := sh.slot(sh.hand)
 	// First what needs no other cache line, although a key whose own plan has
 	// a shorter window than the default one stays for a while longer by it.
-	if s.newest+byDefault.horizon > now || !s.idle(s.plan(byDefault), now) {
-		sh.hand++
-		return false
+	end := s.newest + byDefault.horizon
+	if end <= now {
+		if end = s.end(s.plan(byDefault)); end <= now {
+			sh.remove(sh.hand)
+			sh.counts.forgotten++
+			return true
+		}
+		if s.waiting() {
+			end = now // who leaves the queue may bring it forward
+		}
 	}
-	sh.remove(sh.hand)
-	sh.counts.forgotten++
-	return true
+	sh.least = min(sh.least, end)
+	sh.hand++
+	return false
 }
+
+// wake makes sweep look at all slots, as for a key whose last event is not now.
+func (sh *shard[K]) wake() { sh.rest, sh.least = 0, 0 }
 
 // reclaim looks for an idle key in a shard that is full, and frees it.
 func (sh *shard[K]) reclaim(byDefault *Plan, now int64) bool {
