@@ -57,7 +57,7 @@ func (s *state) settle(p *Plan, now int64) {
 	q := s.more.queue
 	due := 0
 	for due < len(q) && q[due].at <= now {
-		s.commit(p, q[due].n, max(q[due].at, s.newest))
+		s.commit(p, q[due].n, max(q[due].at, s.newest), nil)
 		due++
 	}
 	if due == len(q) {

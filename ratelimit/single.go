@@ -185,7 +185,8 @@ func (l *Single) takeFree(n int, now int64) (d Decision) {
 		var s state // as it would be; it lives for this call only
 		g := s.ring(l.plan, 0)
 		g.setArrival(tat)
-		if d = s.decide(l.plan, n, now, 0); !d.Allowed {
+		var ms readings
+		if d = s.decide(l.plan, n, now, 0, &ms); !d.Allowed {
 			l.limited.Add(1)
 			return d
 		}

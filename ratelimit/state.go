@@ -165,15 +165,22 @@ func (g *ring) readGCRA(n int, t int64) (m reading) {
 	return m
 }
 
-// decide answers a request for n permits at now and changes nothing. Nobody
-// may be waiting, or waiting is until when.
-func (s *state) decide(p *Plan, n int, now int64, waiting int64) (d Decision) {
+// readings are what the first rules of a plan had to say, for the commit that
+// follows.
+type readings [4]reading
+
+// decide answers a request for n permits at now and changes nothing but ms.
+// Nobody may be waiting, or waiting is until when.
+func (s *state) decide(p *Plan, n int, now int64, waiting int64, ms *readings) (d Decision) {
 	t := max(now, s.newest)
 	d.Allowed, d.Index = true, -1
 	var longest, reset int64
 	for i := range p.rules {
 		g := s.ring(p, i)
 		m := g.read(n, t)
+		if i < len(ms) {
+			ms[i] = m
+		}
 		if g.r.shadow {
 			if m.wait > 0 && !d.Shadowed {
 				d.Shadowed, d.ShadowRule = true, g.r.name
@@ -209,6 +216,12 @@ func (s *state) decide(p *Plan, n int, now int64, waiting int64) (d Decision) {
 
 // peek answers what take would, and takes nothing.
 func (s *state) peek(p *Plan, n int, now int64) Decision {
+	var ms readings
+	return s.look(p, n, now, &ms)
+}
+
+// look is peek with readings.
+func (s *state) look(p *Plan, n int, now int64, ms *readings) Decision {
 	turn := int64(0)
 	if s.waiting() {
 		s.settle(p, now)
@@ -216,42 +229,49 @@ func (s *state) peek(p *Plan, n int, now int64) Decision {
 			turn = s.turn(p, n, max(now, s.newest))
 		}
 	}
-	return s.decide(p, n, now, turn)
+	return s.decide(p, n, now, turn, ms)
 }
 
 // take takes n permits at now, or none.
 func (s *state) take(p *Plan, n int, now int64) Decision {
-	d := s.peek(p, n, now)
+	var ms readings
+	d := s.look(p, n, now, &ms)
 	if !d.Allowed || n == 0 {
 		return d
 	}
-	s.commit(p, n, max(now, s.newest))
+	t := max(now, s.newest)
+	s.commit(p, n, t, &ms)
 	if !d.Unlimited {
 		d.Remaining -= n
-		g := s.ring(p, d.Index)
-		d.ResetAfter = time.Duration(g.lasts(s.newest) - now)
+		d.ResetAfter = time.Duration(s.lasts(p, d.Index) - now)
 	}
 	return d
 }
 
-// lasts returns when nothing of the rule is left, at t or later.
-func (g *ring) lasts(t int64) int64 {
-	switch {
-	case g.r.gcra:
-		return max(g.arrival(), t)
-	case g.c.n == 0:
-		return t
+// lasts returns when nothing of rule i is left, which has just counted an
+// event.
+func (s *state) lasts(p *Plan, i int) int64 {
+	r := &p.rules[i]
+	if r.gcra {
+		g := s.ring(p, i)
+		return g.arrival()
 	}
-	return max(g.leaves(int(g.c.n)-1), t)
+	return r.leaves(r.tick(s.newest))
 }
 
 // commit counts n events at t, which is not before newest, in all rules that
 // they fit: in every one that is enforced, which the caller knows, and in the
-// shadows that would have admitted them.
-func (s *state) commit(p *Plan, n int, t int64) {
+// shadows that would have admitted them. If there are readings they are those
+// of n and t.
+func (s *state) commit(p *Plan, n int, t int64, ms *readings) {
 	for i := range p.rules {
 		g := s.ring(p, i)
-		m := g.read(n, t)
+		var m reading
+		if ms != nil && i < len(ms) {
+			m = ms[i]
+		} else {
+			m = g.read(n, t)
+		}
 		switch {
 		case m.wait > 0:
 			continue

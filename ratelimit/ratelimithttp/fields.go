@@ -27,28 +27,17 @@ func (m *Middleware) setFields(h http.Header, d *ratelimit.Decision) {
 		reset = d.RetryAfter // Retry-After should not be earlier than the reset
 	}
 	if !m.cfg.NoFields {
-		name := d.Rule
-		if name == "" {
-			name = m.cfg.Name
-		}
-		// One allocation for both values, of which the policy is a part, and
-		// one for the slices that a Header has.
-		buf := make([]byte, 0, 128)
-		buf = appendString(buf, name)
-		buf = append(buf, ";q="...)
-		buf = strconv.AppendInt(buf, int64(d.Limit), 10)
-		buf = append(buf, ";w="...)
-		buf = strconv.AppendInt(buf, wholeSeconds(d.Window), 10)
-		policy := len(buf)
-		buf = appendString(buf, name)
+		p := m.policyOf(d)
+		var room [64]byte
+		buf := append(room[:0], p.name...)
 		buf = append(buf, ";r="...)
 		buf = strconv.AppendInt(buf, int64(d.Remaining), 10)
 		if reset != ratelimit.Never {
 			buf = append(buf, ";t="...)
 			buf = strconv.AppendInt(buf, wholeSeconds(reset), 10)
 		}
-		text := string(buf)
-		values := [...]string{text[:policy], text[policy:]}
+		// One allocation for the value and one for the slices of a Header.
+		values := [...]string{p.text, string(buf)}
 		h["Ratelimit-Policy"] = values[0:1:1]
 		h["Ratelimit"] = values[1:2:2]
 	}
@@ -57,6 +46,31 @@ func (m *Middleware) setFields(h http.Header, d *ratelimit.Decision) {
 		h.Set("X-RateLimit-Remaining", strconv.Itoa(d.Remaining))
 		h.Set("X-RateLimit-Reset", seconds(reset))
 	}
+}
+
+// policy is what RateLimit-Policy says of a rule.
+type policy struct {
+	rule   string
+	limit  int
+	window time.Duration
+	name   string // of the rule, as fields have it
+	text   string
+}
+
+// policyOf returns the policy by which d was made. Most often it is the same as
+// for the decision before.
+func (m *Middleware) policyOf(d *ratelimit.Decision) *policy {
+	if p := m.policy.Load(); p != nil && p.limit == d.Limit && p.window == d.Window && p.rule == d.Rule {
+		return p
+	}
+	name := d.Rule
+	if name == "" {
+		name = m.cfg.Name
+	}
+	p := &policy{rule: d.Rule, limit: d.Limit, window: d.Window, name: string(appendString(nil, name))}
+	p.text = p.name + ";q=" + strconv.Itoa(d.Limit) + ";w=" + strconv.FormatInt(wholeSeconds(d.Window), 10)
+	m.policy.Store(p)
+	return p
 }
 
 // appendString appends s as a String of structured fields (RFC 9651), with

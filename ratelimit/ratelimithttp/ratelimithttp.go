@@ -36,6 +36,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedplate/bedplate/ratelimit"
@@ -142,6 +143,10 @@ type Middleware struct {
 	limiter *ratelimit.Limiter[Key] // nil if there is a Store
 	client  *clientFinder
 	cfg     Config
+
+	// policy is the RateLimit-Policy of the decision before; written by
+	// whoever has another.
+	policy atomic.Pointer[policy]
 }
 
 // New returns a Middleware as described by cfg. It fails if a field has a
