@@ -179,3 +179,57 @@ func TestSweepSparesAKeyWithAQueue(t *testing.T) {
 	}
 	require.True(t, sh.sweep(plan, epoch+4*second+1))
 }
+
+// A sweep rests while no key may be idle; and yet none stays for much longer
+// than the calls that it takes to see all, also if others are removed.
+func TestASweepRestsAndYetForgetsInTime(t *testing.T) {
+	plan := MustNewPlan(Per(1, time.Second))
+	rng := rand.New(rand.NewPCG(1, 2))
+	sh := newShard[int]()
+	idle := map[int]int{} // how many calls each key has been idle for
+	now, most := int64(epoch), 0
+	for step := range 200_000 {
+		switch {
+		case step%5000 > 4000: // nobody comes for a while
+			now += int64(time.Millisecond)
+		case rng.IntN(3) == 0:
+			now += rng.Int64N(int64(time.Millisecond))
+			if i := sh.add(sh.hash(step), step); rng.IntN(4) == 0 {
+				sh.slot(i).newest = now - rng.Int64N(int64(time.Second)) // by TakeAt
+				sh.wake()
+			} else {
+				sh.slot(i).newest = now
+			}
+		case rng.IntN(50) == 0 && sh.n > 0:
+			sh.remove(rng.IntN(sh.n))
+		}
+		sh.sweep(plan, now)
+		most = max(most, sh.n)
+		if step%100 != 0 {
+			continue
+		}
+		seen := map[int]int{}
+		for i := range sh.n {
+			if s := sh.slot(i); s.end(plan) <= now {
+				seen[s.key] = idle[s.key] + 100
+				require.LessOrEqual(t, seen[s.key], 4*most+200, "removed ones move others behind the hand")
+			}
+		}
+		idle = seen
+	}
+	require.Positive(t, sh.counts.forgotten)
+
+	sh = newShard[int]()
+	for key := range 100 {
+		sh.slot(sh.add(sh.hash(key), key)).newest = now
+	}
+	for range 101 {
+		sh.sweep(plan, now)
+	}
+	hand := sh.hand
+	for range 1000 {
+		sh.sweep(plan, now+int64(time.Second))
+	}
+	require.Equal(t, hand, sh.hand, "it rests")
+	require.True(t, sh.sweep(plan, now+int64(time.Second)+1))
+}
