@@ -70,7 +70,7 @@ func TestTotalsNeverFallAndStayBounded(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	var all totals
 	last := make(map[string]uint64)
-	for step := range 3000 {
+	for step := range 1000 {
 		id := procID(rng.IntN(4))
 		if rng.IntN(10) == 0 {
 			all.ended(id)

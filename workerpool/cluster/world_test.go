@@ -143,6 +143,17 @@ func (w *world) all() []*fakeProcess {
 	return slices.Clone(w.procs)
 }
 
+// of is the latest process of a slot.
+func (w *world) of(slot int) *fakeProcess {
+	all := w.all()
+	for i := len(all) - 1; i >= 0; i-- {
+		if all[i].role.Slot == slot {
+			return all[i]
+		}
+	}
+	return nil
+}
+
 // failing makes starts fail from now on; nil ends that.
 func (w *world) failing(err error) {
 	w.mu.Lock()
@@ -158,6 +169,7 @@ func (p *fakeProcess) send(kind frameKind, body []byte) {
 // worker makes a script of a Work: the real worker code, in the process p.
 func worker(cfg Config) func(*fakeProcess) {
 	return func(p *fakeProcess) {
+		cfg := cfg
 		cfg.NoSignals = true
 		c, err := New(cfg)
 		if err != nil {
