@@ -3,12 +3,10 @@ package cluster
 import (
 	"context"
 	"fmt"
-	"math"
 	"net"
 	"runtime/debug"
 	"strconv"
 	"sync"
-	"time"
 )
 
 // Serve makes this process a worker of j if it was started as one: it runs the
@@ -63,18 +61,18 @@ func (j *Jobs) serveOn(ctx context.Context, conn net.Conn) {
 	s.link.close(0)
 }
 
-func (s *jobServer) receive(ctx context.Context, f frame) error {
+func (s *jobServer) receive(parent context.Context, f frame) error {
 	switch f.kind {
 	case frameCall:
 		c, err := decodeCall(f.body)
 		if err != nil {
 			return err
 		}
-		within := time.Duration(math.MaxInt64)
+		ctx, cancel := context.WithCancel(parent)
 		if c.within > 0 {
-			within = c.within
+			cancel()
+			ctx, cancel = context.WithTimeout(parent, c.within)
 		}
-		ctx, cancel := context.WithTimeout(ctx, within)
 		s.mu.Lock()
 		s.cancel = cancel
 		s.mu.Unlock()

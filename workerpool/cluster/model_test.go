@@ -13,9 +13,9 @@ import (
 type modelProc struct {
 	slot  int
 	ready bool
-	left  bool // it has closed its socket, and is about to end by itself
-	asked bool // to end, whether that reached it or not
-	known bool // it runs: what it was told before did not reach it
+	left  bool   // it has closed its socket, and is about to end by itself
+	asked bool   // to end, whether that reached it or not
+	known bool   // it runs: what it was told before did not reach it
 	told  string // "", "drain", "term" or "kill": the roughest thing it was told
 }
 

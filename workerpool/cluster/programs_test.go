@@ -28,11 +28,13 @@ func runProgram(cfg cluster.Config) int {
 		fmt.Println("new:", err)
 		return 2
 	}
-	if hook := cfg.Hooks.OnUp; hook == nil && roleKind() != "worker" {
-		fmt.Println("no hook")
-	}
 	running = c
-	if err := c.Run(context.Background()); err != nil {
+	worker := roleKind() == "worker"
+	err = c.Run(context.Background())
+	if !worker {
+		fmt.Printf("counted requests=%d\n", c.Stats().Counters["requests"])
+	}
+	if err != nil {
 		fmt.Println("run:", err)
 		return 1
 	}
@@ -52,10 +54,8 @@ func roleKind() string {
 func printingHooks(h cluster.Hooks) cluster.Hooks {
 	h.OnReady = func(e cluster.WorkerStart) { fmt.Printf("ready slot=%d pid=%d\n", e.Slot, e.Pid) }
 	h.OnUp = func() {
-		for _, name := range []string{"http"} {
-			if addr := running.Addr(name); addr != nil {
-				fmt.Printf("addr %s\n", addr)
-			}
+		if addr := running.Addr("http"); addr != nil {
+			fmt.Printf("addr %s\n", addr)
 		}
 		fmt.Printf("up pid=%d\n", os.Getpid())
 	}
@@ -121,6 +121,28 @@ func filled(n int) []byte {
 		b[i] = 1
 	}
 	return b
+}
+
+// activatedConfig is a web server that has its socket from systemd.
+func activatedConfig() cluster.Config {
+	cfg := webConfig("activated")
+	cfg.Listen[0].Address = ""
+	return cfg
+}
+
+// stubbornWebConfig says when it is asked to end, and does not.
+func stubbornWebConfig() cluster.Config {
+	return cluster.Config{
+		Name: "stubbornweb", Workers: 1, StopTimeout: time.Hour, ReportEvery: 20 * time.Millisecond,
+		Work: func(ctx context.Context, w *cluster.Worker) error {
+			if err := w.Ready(); err != nil {
+				return err
+			}
+			<-ctx.Done()
+			fmt.Println("asked")
+			select {}
+		},
+	}
 }
 
 // frontConfig is a web server whose first master stays.
@@ -298,4 +320,24 @@ func garbageProgram() int {
 func deafProgram() int {
 	_, _ = io.Copy(io.Discard, os.NewFile(3, "control"))
 	return 0
+}
+
+// jobsMasterProgram has two processes, one of them busy.
+func jobsMasterProgram() int {
+	c := newCalls(cluster.JobsConfig{Name: "jobsmaster", Workers: 2})
+	if c.Serve(context.Background()) {
+		return 0
+	}
+	pid, err := c.pid.Call(context.Background(), 0)
+	if err != nil {
+		fmt.Println("call:", err)
+		return 1
+	}
+	go func() { _, _ = c.spin.Call(context.Background(), time.Hour) }()
+	other, err := c.pid.Call(context.Background(), 0)
+	for err == nil && other == pid { // until the first is at it
+		other, err = c.pid.Call(context.Background(), 0)
+	}
+	fmt.Printf("job pid=%d\njob pid=%d\n", pid, other)
+	select {}
 }

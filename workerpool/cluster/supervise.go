@@ -34,6 +34,7 @@ type supervisor struct {
 	// Of loop alone.
 	reloadWaiters []chan<- error
 	reloadAgain   bool
+	asked         bool          // by a signal to stop
 	forced        []Forced      // while stopping
 	verdict       error         // why loop ended by itself
 	killed        bool          // by Close
@@ -323,7 +324,14 @@ func (s *supervisor) onSignal(cmd command) {
 	}
 	switch cmd {
 	case cmdStop:
-		s.post(s.machine.stop)
+		s.post(func(now time.Duration) {
+			// The first one is no impatience: what else has begun to stop
+			// may have seen the same signal, or be an upgrade.
+			if s.asked || !s.machine.stopping {
+				s.machine.stop(now)
+			}
+			s.asked = true
+		})
 	case cmdReload:
 		s.post(func(now time.Duration) {
 			if !s.machine.reload(now) {

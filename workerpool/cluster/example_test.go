@@ -1,0 +1,6 @@
+package cluster_test
+
+import "github.com/bedplate/bedplate/workerpool/cluster"
+
+func exampleConfig() cluster.Config { return contractConfig() }
+func serveExample(string) int       { return 0 }
