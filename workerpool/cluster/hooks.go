@@ -92,10 +92,10 @@ type dispatcher struct {
 }
 
 func newDispatcher() *dispatcher {
-	d := &dispatcher{wake: make(chan struct{}, 1), done: make(chan struct{})}
-	go d.run()
-	return d
+	return &dispatcher{wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
+
+func (d *dispatcher) start() { go d.run() }
 
 func (d *dispatcher) run() {
 	defer close(d.done)

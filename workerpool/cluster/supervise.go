@@ -44,12 +44,7 @@ type supervisor struct {
 
 // supervise is Run in the master.
 func (c *Cluster) supervise(ctx context.Context, r role) error {
-	s := &supervisor{
-		c: c, machine: newMachine(c.cfg.rule(), c.cfg.Workers, rand.Float64),
-		kids: make(map[procID]*kid), ledger: make(map[int]*record), exits: make(map[Reason]uint64),
-		posts: make(chan func(time.Duration)), done: make(chan struct{}),
-		notify: newNotifier(),
-	}
+	s := c.newSupervisor()
 	err := s.open(ctx, r)
 	if err == nil {
 		err = c.begin(s)
@@ -59,8 +54,22 @@ func (c *Cluster) supervise(ctx context.Context, r role) error {
 		s.closeAll(true)
 		return err
 	}
-	s.hooks = newDispatcher()
-	if !c.cfg.NoSignals {
+	return s.run(ctx)
+}
+
+func (c *Cluster) newSupervisor() *supervisor {
+	return &supervisor{
+		c: c, machine: newMachine(c.cfg.rule(), c.cfg.Workers, rand.Float64),
+		kids: make(map[procID]*kid), ledger: make(map[int]*record), exits: make(map[Reason]uint64),
+		posts: make(chan func(time.Duration)), done: make(chan struct{}),
+		hooks: newDispatcher(), notify: newNotifier(),
+	}
+}
+
+// run is the life of a master that has its sockets.
+func (s *supervisor) run(ctx context.Context) error {
+	s.hooks.start()
+	if !s.c.cfg.NoSignals {
 		defer masterSignals(s.onSignal)()
 	}
 	s.loop(ctx)

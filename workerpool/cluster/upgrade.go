@@ -177,6 +177,11 @@ func (s *supervisor) takeOver() error {
 	if err != nil {
 		return err
 	}
+	s.listenTo(conn)
+	return nil
+}
+
+func (s *supervisor) listenTo(conn net.Conn) {
 	l := newLink(conn, maxControl)
 	s.handover.parent, s.handover.parentGone = l, make(chan struct{})
 	go func() {
@@ -197,7 +202,6 @@ func (s *supervisor) takeOver() error {
 			return err
 		})
 	}()
-	return nil
 }
 
 // controlConn is the control socket with which this process was started.
