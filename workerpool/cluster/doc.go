@@ -15,6 +15,9 @@
 //			return w.Serve(ctx, "http", &http.Server{Handler: hello})
 //		},
 //	})
+//
+// and main ends with
+//
 //	err := c.Run(context.Background())
 //
 // In the master, SIGTERM and SIGINT stop all, SIGHUP replaces the workers one
@@ -28,6 +31,8 @@
 //
 //	var jobs = cluster.MustNewJobs(cluster.JobsConfig{Name: "images", Workers: 2})
 //	var thumbnail = cluster.Register(jobs, "thumbnail", makeThumbnail)
+//
+// and in main
 //
 //	if jobs.Serve(ctx) {
 //		return

@@ -259,6 +259,46 @@ func ExampleWorker() {
 	// Output: <nil>
 }
 
+// Commands from the master, and packets from the network.
+func ExampleWorker_Receive() {
+	work := func(ctx context.Context, w *cluster.Worker) error {
+		conn, err := w.PacketConn("statsd")
+		if err != nil {
+			return err
+		}
+		defer conn.Close()
+		go count(conn, w.Counter("packets"))
+		if err := w.Ready(); err != nil {
+			return err
+		}
+		for {
+			m, err := w.Receive(ctx)
+			if err != nil {
+				return nil // asked to end
+			}
+			if err := w.Send(ctx, cluster.Message{Topic: "done", Data: m.Data}); err != nil {
+				return err
+			}
+		}
+	}
+	_, err := cluster.New(cluster.Config{
+		Name: "statsd", Work: work,
+		Listen: []cluster.Listen{{Name: "statsd", Network: "udp", Address: ":8125"}},
+	})
+	fmt.Println(err)
+	// Output: <nil>
+}
+
+func count(conn net.PacketConn, packets *cluster.Counter) {
+	buf := make([]byte, 1<<16)
+	for {
+		if _, _, err := conn.ReadFrom(buf); err != nil {
+			return
+		}
+		packets.Add(1)
+	}
+}
+
 // The connections of Serve have the one below for who needs it.
 func ExampleWorker_Serve() {
 	noDelay := func(conn net.Conn) bool {

@@ -39,7 +39,7 @@ func newPool(t *testing.T, cfg JobsConfig) *pool {
 		}
 	})
 	p.deaf = Register(j, "deaf", func(_ context.Context, d time.Duration) (string, error) {
-		time.Sleep(d)
+		pass(d)
 		return "slept", nil
 	})
 	p.odd = Register(j, "odd", func(_ context.Context, how string) (string, error) {
@@ -158,12 +158,12 @@ func TestJobsThatDoNotAreKilledAndReplaced(t *testing.T) {
 		require.Equal(t, time.Minute, time.Since(start), "the caller does not wait for the grace")
 		synctest.Wait()
 		require.Empty(t, p.of(0).got())
-		time.Sleep(time.Second)
+		pass(time.Second)
 		synctest.Wait()
 		require.Equal(t, []signal{sigKill}, p.of(0).got())
 		require.EqualValues(t, 1, p.Stats().Killed)
 		require.Equal(t, 1, p.Stats().Alive, "until it is reaped the place is taken")
-		time.Sleep(time.Hour) // the fake process only ends with its script
+		pass(time.Hour) // the fake process only ends with its script
 		synctest.Wait()
 		require.Len(t, p.all(), 2, "the next one starts without being asked")
 		require.Equal(t, 1, p.Stats().Idle)
@@ -191,7 +191,7 @@ func TestJobsWaitersLeaveWithTheirContext(t *testing.T) {
 		_, err := p.echo.Call(t.Context(), "")
 		require.Equal(t, ErrFull, err)
 		require.EqualValues(t, 1, p.Stats().Refused)
-		time.Sleep(2 * time.Second)
+		pass(2 * time.Second)
 		require.EqualValues(t, 2, left.Load())
 		require.Zero(t, p.Stats().Waiting)
 		wg.Go(func() { _, _ = p.echo.Call(t.Context(), "") })
@@ -315,7 +315,7 @@ func TestJobsThatDoNotStartTellEachWaiter(t *testing.T) {
 		wg.Wait()
 		require.EqualValues(t, 5, told.Load())
 		require.Len(t, p.all(), 5, "one start a waiter, and none for nobody")
-		time.Sleep(time.Hour)
+		pass(time.Hour)
 		require.Len(t, p.all(), 5)
 
 		p.script = serve
@@ -363,7 +363,7 @@ func TestJobsKillWhoSendsNonsense(t *testing.T) {
 		"another call's": func(p *fakeProcess) { p.send(frameResult, encodeResult(result{id: 99})) },
 		"another kind":   func(p *fakeProcess) { p.send(frameReport, nil) },
 		"silence, then the end": func(p *fakeProcess) {
-			time.Sleep(time.Second)
+			pass(time.Second)
 			_ = p.conn.Close()
 		},
 	} {
@@ -372,7 +372,7 @@ func TestJobsKillWhoSendsNonsense(t *testing.T) {
 				p.script = func(q *fakeProcess) {
 					go func() { _, _ = io.Copy(io.Discard, q.conn) }()
 					q.send(frameReady, nil)
-					time.Sleep(time.Millisecond)
+					pass(time.Millisecond)
 					send(q)
 					<-q.dead
 				}
@@ -389,7 +389,7 @@ func TestJobsTakeTheFirstResultOfTwo(t *testing.T) {
 		p.script = func(q *fakeProcess) {
 			go func() { _, _ = io.Copy(io.Discard, q.conn) }()
 			q.send(frameReady, nil)
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			q.send(frameResult, encodeResult(result{id: 1, output: []byte(`"first"`)}))
 			q.send(frameResult, encodeResult(result{id: 1, output: []byte(`"second"`)}))
 			q.send(frameResult, encodeResult(result{id: 1, output: []byte(`"third"`)}))
@@ -406,7 +406,7 @@ func TestJobsOutputThatIsNotOfItsType(t *testing.T) {
 		p.script = func(q *fakeProcess) {
 			go func() { _, _ = io.Copy(io.Discard, q.conn) }()
 			q.send(frameReady, nil)
-			time.Sleep(time.Millisecond)
+			pass(time.Millisecond)
 			q.send(frameResult, encodeResult(result{id: 1, output: []byte(`{`)}))
 			<-q.dead
 		}
@@ -555,7 +555,7 @@ func TestJobsUnderAStormOfCancellations(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		s := p.Stats()
 		require.Zero(t, s.Busy)
 		require.Zero(t, s.Waiting)

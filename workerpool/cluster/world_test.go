@@ -190,3 +190,6 @@ func ready(ctx context.Context, w *Worker) error {
 	<-ctx.Done()
 	return nil
 }
+
+// pass lets virtual time pass, in functions that a bubble runs.
+func pass(d time.Duration) { <-time.After(d) }
