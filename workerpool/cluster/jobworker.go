@@ -103,7 +103,9 @@ func (s *jobServer) run(ctx context.Context, c call) {
 		if r.state != resultOK {
 			r.output = r.output[:min(len(r.output), maxBye)]
 		}
-		r.rss, _ = memory()
+		if s.jobs.cfg.MaxMemory > 0 { // it is a fifth of a small call
+			r.rss, _ = memory()
+		}
 		_ = s.link.control(frameResult, encodeResult(r))
 	}()
 	s.jobs.mu.Lock()
