@@ -70,20 +70,21 @@
 // # How it works
 //
 // Each shard is a few arrays: keys with their values and links between slot
-// numbers, and an index of 8 bytes for each place. There are no pointers but
-// those in your keys and values, so the garbage collector has nothing to follow
+// numbers, and an index. There are no pointers but those in your keys and values, so the garbage collector has nothing to follow
 // for keys and values without any. Arrays for deadlines, costs and the like
 // exist only where they are needed, and double up to Capacity as entries come.
 //
-// The index is an open hash table whose entries hold 32 bits of the hash beside
-// the slot number. An eviction finds the victim's place by its slot number and
-// never compares keys.
+// The index is a hash table whose groups are cache lines of twelve places: a byte
+// of the hash for each, and the slot numbers. A look-up mostly costs that line
+// and the line of the entry. An eviction finds the victim's place by its slot
+// number and never compares keys.
 //
 // Time is read only for entries that have a TTL. They are removed when somebody
 // comes upon them; in addition each Set looks at two slots, going round.
 //
 // PolicyLRU moves an entry to the front at each hit. PolicyS3FIFO counts uses
-// in two bits, and moves nothing until it has to evict.
+// in two bits, and moves nothing until it has to evict. How much of the cache is
+// for new entries follows what comes back soon after it was evicted.
 //
 // DESIGN.md has the protocol of loads and the roads not taken.
 //
@@ -93,9 +94,10 @@
 // grown to Capacity, also when they evict, expire and call OnRemove. A load that
 // misses costs a handful of small allocations, Compute one.
 //
-// An entry takes 8 bytes for its links and about 13 for the index beside its
-// key and value: 38 bytes for an int key and a uint64 value, as much as in a Go
-// map. Keys other than plain integers add 4. A TTL adds 8, Sliding 8, a cost 8, PolicyS3FIFO up to 14.
+// An entry takes 8 bytes for its links and 8 for the index beside its key and
+// value: 32 bytes for an int key and a uint64 value, where a Go map takes 38. Keys
+// other than plain integers add 4. A TTL adds 8, Sliding 8, a cost 8,
+// PolicyS3FIFO 6 to 15. While the arrays grow it may be twice as much.
 //
 // A hit takes the lock of its shard, and so do hits of other keys in it. All
 // callers of one hot key meet in one shard.

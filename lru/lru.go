@@ -25,7 +25,7 @@ type Config[K comparable, V any] struct {
 	// more, each has its part of Capacity and MaxCost and keeps its own order,
 	// so the first evictions come when about 97 % are in use.
 	//
-	// Zero chooses: one below 4096 entries or with MaxCost, else about eight
+	// Zero chooses: one below 4096 entries or with MaxCost, else about sixteen
 	// for each processor, of 256 entries or more.
 	Shards int
 
@@ -225,7 +225,7 @@ func defaultShards(capacity int, costs bool) int {
 	if capacity < exactBelow || costs {
 		return 1
 	}
-	n := min(8*runtime.GOMAXPROCS(0), capacity/leastPerShard, maxShards)
+	n := min(16*runtime.GOMAXPROCS(0), capacity/leastPerShard, maxShards)
 	return 1 << (bits.Len(uint(n)) - 1)
 }
 

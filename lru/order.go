@@ -13,8 +13,8 @@ const (
 	// PolicyS3FIFO evicts by three queues (Yang et al., "FIFO queues are all you
 	// need for cache eviction", SOSP 2023): new entries pass through a small
 	// queue, and only what is used again there, or comes back soon after, gets
-	// into the main one. It keeps more hits than LRU on most workloads, scans
-	// among them, and a hit moves nothing.
+	// into the main one. The small queue is as long as pays. It keeps more hits
+	// than LRU on most workloads, scans among them, and a hit moves nothing.
 	PolicyS3FIFO
 )
 

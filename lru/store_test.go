@@ -287,6 +287,35 @@ func TestGhostRemembersAsManyAsItHasRoomForAndTheirAges(t *testing.T) {
 	forgotten(9)
 }
 
+// The small queue gets room where what leaves it is soon wanted again, and gives
+// it up where that is true of the main queue.
+func TestShareOfTheSmallQueueFollowsNarrowMisses(t *testing.T) {
+	l := MustNewLRU(Config[int, int]{Capacity: 100, Policy: PolicyS3FIFO})
+	s := &l.c.shards[0].store
+	use := func(key int) {
+		if _, ok := l.Get(key); !ok {
+			l.Set(key, key)
+		}
+	}
+	for key := range 100 { // the main queue is filled with what will never be used again
+		use(key)
+		use(key)
+	}
+	require.InDelta(t, firstShare, s.share, 1e-9)
+	for key := 1000; key < 20_000; key++ { // each is wanted again when fifteen others have come
+		use(key)
+		use(key - 15)
+	}
+	require.InDelta(t, 0.16, s.share, 0.02, "just long enough")
+	require.NoError(t, l.Resize(100))
+	require.InDelta(t, firstShare, s.share, 1e-9, "a new capacity begins anew")
+	zipf := rand.NewZipf(rand.New(rand.NewPCG(1, 2)), 1.05, 1, 10_000)
+	for range 100_000 { // the same keys are popular all the time: the main queue keeps them
+		use(int(zipf.Uint64()))
+	}
+	require.Less(t, s.share, firstShare)
+}
+
 func TestDeadlinesSaturate(t *testing.T) {
 	for _, c := range []struct{ now, ttl, want int64 }{
 		{0, 1, 1},
