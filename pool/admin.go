@@ -178,7 +178,7 @@ func (p *Pool[T]) Health(ctx context.Context) error {
 		return err
 	}
 	if p.cfg.Check == nil {
-		l.giveBack(false)
+		l.giveBack(leaseReleased)
 		return nil
 	}
 	// On a goroutine of its own, so that a caller that leaves does not break
@@ -191,7 +191,11 @@ func (p *Pool[T]) Health(ctx context.Context) error {
 		defer p.exit()
 		err := errGoexit
 		defer func() {
-			l.giveBack(err != nil)
+			how := leaseReleased
+			if err != nil {
+				how = leaseBroken
+			}
+			l.giveBack(how)
 			answer <- err
 		}()
 		ctx, cancel := context.WithTimeout(context.Background(), p.cfg.CheckTimeout)

@@ -78,17 +78,18 @@ type ending uint8
 const (
 	leaseReleased  ending = iota
 	leaseDiscarded        // by the caller
-	leaseBroken           // by With
+	leaseBroken           // its resource is, and so may be others
+	leaseUnfit            // its resource is, and that says nothing of others
 	leaseUnused           // its caller had left when it was granted
 	leaseDetached
 )
 
-// giveBack ends the lease of With. That it may have ended is no error there.
-func (l Lease[T]) giveBack(broken bool) {
-	if broken {
-		_ = l.end(leaseBroken)
-	} else {
+// giveBack ends the lease of With.
+func (l Lease[T]) giveBack(how ending) {
+	if how == leaseReleased {
 		_ = l.Release()
+	} else {
+		_ = l.end(how)
 	}
 }
 
@@ -148,6 +149,8 @@ func (p *Pool[T]) retire(s *slot[T], how ending) {
 	case leaseBroken:
 		why, bad = Broken, true
 		p.suspectLocked()
+	case leaseUnfit:
+		why, bad = Broken, true
 	case leaseReleased:
 		s.used, s.seen = p.now, p.now
 	case leaseUnused:
@@ -195,13 +198,13 @@ func (p *Pool[T]) reset(s *slot[T]) ending {
 	defer func() {
 		if !returned { // it panicked, or called runtime.Goexit: pass it on
 			p.mu.Lock()
-			p.retire(s, leaseBroken)
+			p.retire(s, leaseUnfit)
 		}
 	}()
 	err := p.cfg.Reset(ctx, s.value)
 	returned = true
 	if err != nil {
-		return leaseBroken
+		return leaseUnfit
 	}
 	return leaseReleased
 }
@@ -251,7 +254,7 @@ func (p *Pool[T]) deliver(l Lease[T], waited time.Duration) Lease[T] {
 		delivered := false
 		defer func() {
 			if !delivered {
-				l.giveBack(false)
+				l.giveBack(leaseReleased)
 			}
 		}()
 		hook(Acquired{Name: p.cfg.Name, ID: l.s.id, Waited: waited})

@@ -206,10 +206,10 @@ func (p *Pool[T]) With(ctx context.Context, fn func(ctx context.Context, v T) er
 	if err != nil {
 		return err
 	}
-	broken := true
-	defer func() { l.giveBack(broken) }()
+	how := leaseUnfit // until fn has returned
+	defer func() { l.giveBack(how) }()
 	err = fn(p.nest(ctx), l.s.value)
-	broken = p.breaks(err)
+	how = p.after(err)
 	return err
 }
 
@@ -223,16 +223,19 @@ func Use[T, R any](ctx context.Context, p *Pool[T], fn func(ctx context.Context,
 	if err != nil {
 		return r, err
 	}
-	broken := true
-	defer func() { l.giveBack(broken) }()
+	how := leaseUnfit // until fn has returned
+	defer func() { l.giveBack(how) }()
 	r, err = fn(p.nest(ctx), l.s.value)
-	broken = p.breaks(err)
+	how = p.after(err)
 	return r, err
 }
 
-// breaks reports whether fn's error makes its resource unusable.
-func (p *Pool[T]) breaks(err error) bool {
-	return err != nil && p.cfg.IsBroken != nil && p.cfg.IsBroken(err)
+// after is how the lease of With ends after fn has returned err.
+func (p *Pool[T]) after(err error) ending {
+	if err != nil && p.cfg.IsBroken != nil && p.cfg.IsBroken(err) {
+		return leaseBroken
+	}
+	return leaseReleased
 }
 
 // nestKey marks the ctx of those who hold a resource of the pool p.
