@@ -42,14 +42,20 @@ require (
 	golang.org/x/time v0.16.0
 )
 
+require go.uber.org/multierr v1.9.0 // indirect
+
 require (
 	filippo.io/hpke v0.4.0 // indirect
+	github.com/alitto/pond/v2 v2.7.1
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
+	github.com/bytedance/gopkg v0.1.4
 	github.com/cenk/backoff v2.2.1+incompatible // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/facebookgo/clock v0.0.0-20150410010913-600d898af40a // indirect
 	github.com/klauspost/cpuid/v2 v2.4.0 // indirect
+	github.com/panjf2000/ants/v2 v2.12.1
 	github.com/peterbourgon/g2s v0.0.0-20170223122336-d4e7ad98afea // indirect
+	github.com/sourcegraph/conc v0.3.0
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	go.uber.org/atomic v1.12.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
