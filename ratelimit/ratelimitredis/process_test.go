@@ -37,8 +37,7 @@ func child(addr string) {
 	var l load
 	l.press(ctx, s, "key", 4)
 	if l.degraded > 0 || len(l.errs) > 0 {
-		fmt.Fprintln(os.Stderr, l.degraded, "degraded", l.errs)
-		os.Exit(1)
+		panic(fmt.Sprint(l.degraded, " degraded ", l.errs))
 	}
 	times := make([][2]int64, len(l.events))
 	for i, e := range l.events {

@@ -282,7 +282,7 @@ func (s *Store) Reset(ctx context.Context, key string) error {
 }
 
 // giveBack does what Refund and Reset share.
-func (s *Store) giveBack(ctx context.Context, key string, make func(*plan) *request, locally func(local)) error {
+func (s *Store) giveBack(ctx context.Context, key string, ask func(*plan) *request, locally func(local)) error {
 	if ctx.Err() != nil {
 		return ctxError(ctx)
 	}
@@ -290,7 +290,7 @@ func (s *Store) giveBack(ctx context.Context, key string, make func(*plan) *requ
 	if err != nil || len(p.limits) == 0 {
 		return err
 	}
-	r := make(p)
+	r := ask(p)
 	r.keys = p.keys(s.prefix, key)
 	s.returns.Add(1)
 	_, err = s.call(ctx, r)

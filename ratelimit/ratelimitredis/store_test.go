@@ -224,7 +224,7 @@ func TestARefusalIsRepeatedWithoutTheServerUntilItsTime(t *testing.T) {
 		last = d
 	}
 	require.LessOrEqual(t, time.Since(start), first.RetryAfter+200*time.Millisecond)
-	require.EqualValues(t, refusals, int(s.Stats().Limited)-1)
+	require.Equal(t, refusals, int(s.Stats().Limited)-1)
 	require.Less(t, m.CommandCount()-asked, 50)
 	require.Greater(t, s.Stats().Denied, uint64(refusals)*9/10)
 }

@@ -20,7 +20,7 @@ func TestStore(t *testing.T) {
 
 func Example() {
 	// A test function calls Suite.Run, as TestStore does beside this Example.
-	var run func(ratelimittest.Suite, *testing.T) = ratelimittest.Suite.Run
+	run := ratelimittest.Suite.Run
 	_ = run
 
 	var store ratelimit.Store = ratelimit.Memory{Limiter: ratelimit.MustNew(ratelimit.Config[string]{})}

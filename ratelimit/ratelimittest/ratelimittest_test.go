@@ -92,7 +92,7 @@ var breaches = map[string]struct {
 		l := w.limits[0]
 		if time.Since(w.since) > l.Window*2/3 {
 			w.since = time.Now()
-			_ = w.Store.Reset(ctx, key)
+			_ = w.Reset(ctx, key)
 		}
 		return w.Store.Take(ctx, key, n)
 	}}},

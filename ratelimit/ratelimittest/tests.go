@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,7 +187,7 @@ func limitOfZero(t *testing.T, s *Suite) {
 func largeLimits(t *testing.T, s *Suite) {
 	for _, n := range []int{300, 10_000, 100_000, math.MaxInt32} {
 		c := s.open(t, ratelimit.Per(n, hour))
-		key := fmt.Sprint(n)
+		key := strconv.Itoa(n)
 		c.equal("Remaining", c.allowed(key, n/3, true).Remaining, n-n/3)
 		c.equal("Remaining", c.allowed(key, n/3, true).Remaining, n-2*(n/3))
 		rest := n - 2*(n/3)

@@ -54,7 +54,7 @@ func (silent) Printf(context.Context, string, ...any) {}
 // config is what all processes have in common.
 func config(addr string) ratelimitredis.Config {
 	return ratelimitredis.Config{
-		Name:      fmt.Sprintf("example-%s", os.Getenv("EXAMPLE_RUN")),
+		Name:      "example-" + os.Getenv("EXAMPLE_RUN"),
 		Client:    redis.NewClient(&redis.Options{Addr: addr, ContextTimeoutEnabled: true, MaxRetries: -1}),
 		Limits:    []ratelimit.Limit{ratelimit.Per(limit, window)},
 		Instances: processes,
@@ -70,7 +70,9 @@ func run(w io.Writer) error {
 	if stop != nil {
 		defer stop()
 	}
-	os.Setenv("EXAMPLE_RUN", strconv.FormatInt(time.Now().UnixNano(), 10))
+	if err := os.Setenv("EXAMPLE_RUN", strconv.FormatInt(time.Now().UnixNano(), 10)); err != nil {
+		return err
+	}
 	fmt.Fprintf(w, "The server is %s.\n\n", what)
 	fmt.Fprintf(w, "1. %d processes take permits as fast as they can for %v; %d in any %v for all of them.\n", processes, duration, limit, window)
 	var wg sync.WaitGroup
@@ -110,13 +112,13 @@ func without(w io.Writer, addr string, stop func()) error {
 		return nil
 	}
 	cfg := config(addr)
-	defer cfg.Client.Close()
+	defer func() { _ = cfg.Client.Close() }()
 	cfg.Denials = -1
 	s, err := ratelimitredis.New(cfg)
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	fmt.Fprintln(w, "2. The server is taken away.")
 	stop()
 	var longest time.Duration
@@ -141,10 +143,10 @@ func without(w io.Writer, addr string, stop func()) error {
 // child takes permits for a while and prints when it got them.
 func child(w io.Writer, addr string) {
 	cfg := config(addr)
-	defer cfg.Client.Close()
+	defer func() { _ = cfg.Client.Close() }()
 	cfg.Timeout = 5 * time.Second
 	s := ratelimitredis.MustNew(cfg)
-	defer s.Close()
+	defer func() { _ = s.Close() }()
 	for start := time.Now(); time.Since(start) < duration; {
 		if d, err := s.Take(context.Background(), "alice", 1); err == nil && d.Allowed {
 			fmt.Fprintln(w, time.Now().UnixNano())
@@ -197,7 +199,7 @@ func server() (addr, what string, stop func(), err error) {
 	}
 	stop = sync.OnceFunc(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	c := redis.NewClient(&redis.Options{Addr: addr})
-	defer c.Close()
+	defer func() { _ = c.Close() }()
 	for range 500 {
 		if err = c.Ping(context.Background()).Err(); err == nil {
 			return addr, fmt.Sprintf("%s, started for this at %s", binary, addr), stop, nil
