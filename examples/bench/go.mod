@@ -14,6 +14,7 @@ require (
 	github.com/codeGROOVE-dev/retry v1.2.0
 	github.com/cristalhq/hedgedhttp v0.9.1
 	github.com/cskr/pubsub/v2 v2.0.2
+	github.com/destel/rill v0.8.1
 	github.com/eapache/go-resiliency v1.7.0
 	github.com/elastic/go-freelru v0.16.0
 	github.com/failsafe-go/failsafe-go v0.9.8
@@ -31,7 +32,10 @@ require (
 	github.com/mustafaturan/bus/v3 v3.0.3
 	github.com/phuslu/lru v1.0.20
 	github.com/redis/go-redis/v9 v9.23.0
+	github.com/reugn/go-streams v0.13.0
 	github.com/rubyist/circuitbreaker v2.2.1+incompatible
+	github.com/samber/lo v1.53.0
+	github.com/samber/ro v0.3.0
 	github.com/sethvargo/go-limiter v0.7.0
 	github.com/sethvargo/go-retry v0.5.0
 	github.com/sony/gobreaker/v2 v2.4.0
@@ -42,7 +46,11 @@ require (
 	golang.org/x/time v0.16.0
 )
 
-require go.uber.org/multierr v1.9.0 // indirect
+require (
+	go.uber.org/multierr v1.9.0 // indirect
+	golang.org/x/exp v0.0.0-20220303212507-bbda1eaf7a17 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
 
 require (
 	filippo.io/hpke v0.4.0 // indirect
