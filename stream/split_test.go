@@ -152,7 +152,7 @@ func TestSplitLooksAtCtxWithinAChunk(t *testing.T) {
 		for _, line := range []string{"", "short", strings.Repeat("long", 500)} {
 			ctx, cancel := context.WithCancel(t.Context())
 			calls := 0
-			err := stream.Split(inChunks(strings.Repeat(line+delimiter, 100_000)), stream.Splitting{Delimiter: delimiter}).Run(ctx, func([]byte) error {
+			err := stream.Split(inChunks(strings.Repeat(line+delimiter, 1000)), stream.Splitting{Delimiter: delimiter}).Run(ctx, func([]byte) error {
 				if calls++; calls == 10 {
 					cancel()
 				}

@@ -20,7 +20,7 @@ import (
 // for, no function is called after the return, and no goroutine is left.
 func TestStormOfEndings(t *testing.T) {
 	noneLeft(t)
-	const runs = 150
+	const runs = 60
 	build := map[string]func(stream.Stream[int]) stream.Stream[int]{
 		"Buffer":     stages["Buffer"],
 		"BatchTimed": stages["BatchTimed"],
