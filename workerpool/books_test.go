@@ -95,7 +95,8 @@ func TestJobsOfFunctionsServeAgain(t *testing.T) {
 	defer p.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	other := context.WithValue(ctx, "a", "b") //nolint:staticcheck // any key will do
+	type key struct{}
+	other := context.WithValue(ctx, key{}, "b")
 	var seen []context.Context
 	note := func(ctx context.Context) { seen = append(seen, ctx) }
 	p.Pause()

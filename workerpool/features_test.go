@@ -747,7 +747,7 @@ func TestTaskContext(t *testing.T) {
 			if context.Cause(child) != errCause || ctx.Err() != nil {
 				t.Error("a child ends alone")
 			}
-			if ctx.Done() != ctx.Done() {
+			if done := ctx.Done(); done != ctx.Done() {
 				t.Error("another channel")
 			}
 			want, _ := deadline.Deadline()

@@ -105,7 +105,7 @@ func (f *Future[T]) wait(ctx context.Context) (T, error) {
 
 // TryResult returns the outcome, as Wait does, and true, or false if it is not
 // there.
-func (f *Future[T]) TryResult() (T, error, bool) { //nolint:revive // as a comma-ok of what Wait returns
+func (f *Future[T]) TryResult() (T, error, bool) {
 	if f.job.state.Load() != settled {
 		var zero T
 		return zero, nil, false

@@ -209,7 +209,7 @@ func (p *Pool) execute(w *worker, j *job) {
 		if returned {
 			return
 		}
-		err := error(ErrGoexit)
+		err := ErrGoexit
 		if _, plain := j.do.(goFunc); !plain || p.cfg.Hooks.OnPanic != nil {
 			if v := recover(); v != nil {
 				p.panics.Add(1)

@@ -237,9 +237,9 @@ func TestSameComparesAnyContext(t *testing.T) {
 		context.Context
 		values []int // cannot be compared
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	other, stop := context.WithCancel(context.Background())
+	other, stop := context.WithCancel(t.Context())
 	defer stop()
 	require.True(t, same(context.Background(), context.Background()))
 	require.True(t, same(ctx, ctx))

@@ -120,7 +120,7 @@ func (s *Stateful[S]) begin(w *worker) bool {
 func (s *Stateful[S]) attempt(w *worker) error {
 	result := make(chan error, 1)
 	go func() {
-		err := error(ErrGoexit)
+		err := ErrGoexit
 		defer func() {
 			if v := recover(); v != nil {
 				err = w.pool.newPanic(v)

@@ -40,9 +40,9 @@ func main() {
 		log.Fatalf("-workers is %d, want ≥ 1", *workers)
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Stdout, *size, *workers, *out); err != nil {
-		stop()
+	err := run(ctx, os.Stdout, *size, *workers, *out)
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }
@@ -70,7 +70,7 @@ func run(ctx context.Context, w io.Writer, size, workers int, file string) error
 	if err != nil {
 		return err
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	picture := image.NewRGBA(alone.Rect)
 	start = time.Now()
 	if err := renderIn(ctx, p, bar(w, len(tiles)), picture, tiles, size); err != nil {
@@ -199,7 +199,7 @@ func write(file string, picture image.Image) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // a second one, unless there was an error
 	buffer := bufio.NewWriter(f)
 	if err := png.Encode(buffer, picture); err != nil {
 		return err
