@@ -87,8 +87,8 @@
 //
 // Keys are hashed to shards, each a lock over a dense array of slots with an
 // index beside it. Two stamps live in the slot; more get a ring of their own,
-// which doubles. Each call looks at one further slot, and frees it if nothing
-// in it counts any more.
+// which doubles. While a key may be idle, each call looks at one further slot,
+// and frees it if nothing in it counts any more.
 //
 // GCRA keeps one number, the time at which the bucket would be full again. A
 // Single with such a rule takes it by compare-and-swap.

@@ -207,6 +207,7 @@ func BenchmarkRatelimitZipfParallel(b *testing.B) {
 			}
 			b.ReportAllocs()
 			var start atomic.Int64
+			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				i := int(start.Add(int64(len(order) / 7)))
 				for pb.Next() {
