@@ -51,7 +51,7 @@ func main() {
 func isTerminal(f *os.File) bool {
 	info, err := f.Stat()
 	null, nullErr := os.Stat(os.DevNull)
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && !(nullErr == nil && os.SameFile(info, null))
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && (nullErr != nil || !os.SameFile(info, null))
 }
 
 // run is the program in the master and in each worker.
@@ -144,8 +144,8 @@ func tour(ctx context.Context, c *cluster.Cluster, events *journal, opt options,
 	}()
 	for {
 		select {
-		case <-ended: // by a signal
-			return nil
+		case err := <-ended: // by a signal
+			return err
 		case line, ok := <-lines:
 			if !ok || line == "q" {
 				return nil

@@ -38,7 +38,8 @@ func (r *restarts) failed(rule restartRule, now, lasted time.Duration, random fl
 			kept = append(kept, t)
 		}
 	}
-	r.recent = append(kept, now)
+	kept = append(kept, now)
+	r.recent = kept
 	if len(r.recent) > rule.limit {
 		return 0, false
 	}

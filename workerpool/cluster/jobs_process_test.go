@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster_test
 
 import (
@@ -69,7 +71,12 @@ func wreck(ctx context.Context, how string) (string, error) {
 	return "", errors.New(how)
 }
 
-func deeper(how string) string { return deeper(how) + how }
+func deeper(how string) string {
+	if how == "" {
+		return ""
+	}
+	return deeper(how) + how
+}
 
 // serveCalls is main of a worker.
 func serveCalls(name string) int {

@@ -37,7 +37,7 @@ func (n notifier) send(lines ...string) {
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	_ = conn.SetWriteDeadline(time.Now().Add(time.Second))
 	_, _ = conn.Write([]byte(strings.Join(lines, "\n")))
 }

@@ -20,8 +20,8 @@ func startProcess(s spec) (*child, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cluster: control socket: %w", err)
 	}
-	defer theirs.Close()
-	defer ours.Close() // FileConn has a descriptor of its own
+	defer func() { _ = theirs.Close() }()
+	defer func() { _ = ours.Close() }() // FileConn has a descriptor of its own
 	conn, err := net.FileConn(ours)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: control socket: %w", err)

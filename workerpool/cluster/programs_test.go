@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster_test
 
 import (
@@ -236,7 +238,7 @@ func talkConfig() cluster.Config {
 			for {
 				m, err := w.Receive(ctx)
 				if err != nil {
-					return nil
+					return nil //nolint:nilerr // asked to end
 				}
 				m.Topic += " from " + strconv.Itoa(w.Slot())
 				if err := w.Send(ctx, m); err != nil {
@@ -265,7 +267,7 @@ func datagramsConfig() cluster.Config {
 			for {
 				n, from, err := conn.ReadFrom(buf)
 				if err != nil {
-					return nil
+					return nil //nolint:nilerr // asked to end
 				}
 				if _, err := conn.WriteTo(append([]byte("re: "), buf[:n]...), from); err != nil {
 					return err

@@ -36,16 +36,20 @@ func (w *Worker) Serve(ctx context.Context, name string, server Server) error {
 		return err
 	}
 	ln := &servedListener{Listener: inner}
-	defer ln.Close()
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(ln) }()
+	defer func() { _ = ln.Close() }()
+	served := make(chan struct{})
+	var serveErr error // set before served is closed
+	go func() {
+		defer close(served)
+		serveErr = server.Serve(ln)
+	}()
 	if err := w.Ready(); err == nil { // else the master is gone, and ctx ends
 		select {
-		case err := <-served:
-			if err == nil {
-				err = fmt.Errorf("cluster: the server of %q ended by itself", name)
+		case <-served:
+			if serveErr == nil {
+				serveErr = fmt.Errorf("cluster: the server of %q ended by itself", name)
 			}
-			return err
+			return serveErr
 		case <-ctx.Done():
 		}
 	}

@@ -64,14 +64,14 @@ func open(ctx context.Context, l Listen) (socket, error) {
 		if err != nil {
 			return socket{}, err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		return share(l, conn, conn.LocalAddr())
 	}
 	ln, err := lc.Listen(ctx, l.Network, l.Address)
 	if err != nil {
 		return socket{}, err
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	if u, ok := ln.(interface{ SetUnlinkOnClose(bool) }); ok {
 		u.SetUnlinkOnClose(false) // it lives on in the duplicate
 	}
@@ -94,20 +94,20 @@ func share(l Listen, of any, addr net.Addr) (socket, error) {
 // adopt takes over a descriptor that is a socket already. It keeps a duplicate
 // in non-blocking mode, and closes f.
 func adopt(l Listen, f *os.File) (socket, error) {
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if isPacket(l.Network) {
 		conn, err := net.FilePacketConn(f)
 		if err != nil {
 			return socket{}, err
 		}
-		defer conn.Close()
+		defer func() { _ = conn.Close() }()
 		return share(l, conn, conn.LocalAddr())
 	}
 	ln, err := net.FileListener(f)
 	if err != nil {
 		return socket{}, err
 	}
-	defer ln.Close()
+	defer func() { _ = ln.Close() }()
 	return share(l, ln, ln.Addr())
 }
 

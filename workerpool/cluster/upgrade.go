@@ -210,7 +210,7 @@ func controlConn() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	conn, err := net.FileConn(f)
 	if err != nil {
 		return nil, fmt.Errorf("cluster: control socket: %w", err)

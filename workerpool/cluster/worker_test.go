@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster
 
 import (
@@ -62,7 +64,7 @@ func TestMessagesComeInTheirOrder(t *testing.T) {
 			for {
 				m, err := w.Receive(ctx)
 				if err != nil {
-					return nil
+					return nil //nolint:nilerr // asked to end
 				}
 				m.Topic += "!"
 				if err := w.Send(ctx, m); err != nil {
@@ -74,7 +76,7 @@ func TestMessagesComeInTheirOrder(t *testing.T) {
 		run := w.run(c)
 		waitUp(t, c)
 		var want []string
-		for _, s := range strings.Split("abcdefghijklmnopqrstuvwxyz", "") {
+		for s := range strings.SplitSeq("abcdefghijklmnopqrstuvwxyz", "") {
 			require.NoError(t, c.Send(t.Context(), 0, Message{Topic: s, Data: []byte("?")}))
 			want = append(want, s+"!?")
 		}

@@ -1,3 +1,5 @@
+//go:build unix
+
 package cluster
 
 import (
@@ -145,10 +147,9 @@ func (w *world) all() []*fakeProcess {
 
 // of is the latest process of a slot.
 func (w *world) of(slot int) *fakeProcess {
-	all := w.all()
-	for i := len(all) - 1; i >= 0; i-- {
-		if all[i].role.Slot == slot {
-			return all[i]
+	for _, p := range slices.Backward(w.all()) {
+		if p.role.Slot == slot {
+			return p
 		}
 	}
 	return nil
