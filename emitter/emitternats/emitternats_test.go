@@ -162,7 +162,7 @@ func TestStreamRedeliversAndDeduplicates(t *testing.T) {
 			conn := connect(t, url)
 			js := makeStream(t, conn, n, jetstream.MemoryStorage)
 			stream := emitternats.MustNewStream(emitternats.StreamConfig{
-				JetStream: js, Stream: n.stream, Durable: n.durable, RetryDelay: 50 * time.Millisecond,
+				JetStream: js, Stream: n.stream, Durable: n.durable, RetryDelay: 50 * time.Millisecond, AckWait: 5 * time.Second,
 			})
 			for range 3 {
 				require.NoError(t, stream.Publish(t.Context(), n.subject, emitter.Message{ID: "same", Data: []byte("1")}))

@@ -17,6 +17,9 @@ const (
 	defaultRetryDelay = time.Second
 )
 
+// giveBackTime bounds how long the end of a subscription takes.
+const giveBackTime = time.Second
+
 // StreamConfig describes a Stream. JetStream is required, and Stream and Durable
 // are to subscribe.
 type StreamConfig struct {
@@ -118,7 +121,8 @@ func (s *Stream) Publish(ctx context.Context, subject string, m emitter.Message)
 // Subscribe calls fn with the messages of subject, one after the other in this
 // goroutine: those that the durable name has not handled yet, and then new ones.
 // One for which fn returns nil is handled, another comes again after RetryDelay.
-// See the package on when Subscribe returns.
+// See the package on when Subscribe returns; it then gives back what it had
+// fetched, for which it takes a second at most.
 func (s *Stream) Subscribe(ctx context.Context, subject string, fn func(context.Context, emitter.Message) error) error {
 	if ctx.Err() != nil {
 		return ctxError(ctx)
@@ -148,7 +152,7 @@ func (s *Stream) subscribe(ctx context.Context, subject string, fn func(context.
 	if err != nil {
 		return err
 	}
-	defer messages.Stop()
+	defer giveBack(messages)
 	for {
 		msg, err := messages.Next(jetstream.NextContext(ctx))
 		switch {
@@ -164,5 +168,22 @@ func (s *Stream) subscribe(ctx context.Context, subject string, fn func(context.
 		default:
 			return err
 		}
+	}
+}
+
+// giveBack ends the subscription, and gives the messages that were fetched and
+// not handled back to the server, so that another subscriber need not wait for
+// AckWait to get them. If the server is away, AckWait it is.
+func giveBack(messages jetstream.MessagesContext) {
+	ctx, cancel := context.WithTimeout(context.Background(), giveBackTime)
+	defer cancel()
+	defer messages.Stop()
+	messages.Drain()
+	for {
+		msg, err := messages.Next(jetstream.NextContext(ctx))
+		if err != nil {
+			return
+		}
+		_ = msg.Nak()
 	}
 }
