@@ -24,7 +24,7 @@ func TestAllocations(t *testing.T) {
 		"plain":  {pool.Config[int]{}, 0},
 		"check":  {pool.Config[int]{Check: fn}, 0},
 		"hooks":  {pool.Config[int]{Hooks: pool.Hooks{OnAcquired: func(pool.Acquired) {}, OnReleased: func(pool.Released) {}}}, 0},
-		"reset":  {pool.Config[int]{Reset: fn}, 4},
+		"reset":  {pool.Config[int]{Reset: fn}, 1},
 		"nested": {pool.Config[int]{RefuseNested: true}, 1},
 		"leak":   {pool.Config[int]{LeakAfter: 1 << 62}, 1},
 		"drop":   {pool.Config[int]{ReclaimLeaked: true}, 4},

@@ -44,7 +44,7 @@ func (p *Pool[T]) Drain(ctx context.Context) error {
 		}
 	}
 	p.readLocked()
-	waiting, holders := p.queue.len, p.heldLocked()
+	waiting, holders := p.waitingLocked(), p.heldLocked()
 	p.closeLocked()
 	p.unlock()
 	if waiting == 0 && len(holders) == 0 {

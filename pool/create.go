@@ -17,7 +17,7 @@ import (
 // probe of a server that was down, for those who were refused for it.
 func (p *Pool[T]) wantsLocked() bool {
 	coming := p.creating + p.checking
-	want := p.queue.len
+	want := p.waitingLocked()
 	if p.janitorRuns && !p.draining {
 		want += max(p.minIdle-(p.idle.len-p.aging), 0)
 	}
@@ -97,7 +97,7 @@ func (p *Pool[T]) created(s *slot[T], start time.Duration, v T, err error) {
 		s.born, s.used, s.seen = p.now, p.now, p.now
 		s.expire, s.renew = p.lifetimeLocked()
 		p.placeLocked(s)
-		if p.queue.len > 0 {
+		if p.waitingLocked() > 0 {
 			p.window = min(2*p.window, p.maxCreating())
 		} else {
 			p.window = p.cfg.CreateWindow
@@ -131,9 +131,7 @@ func (p *Pool[T]) failedLocked(s *slot[T], err error) {
 		return
 	}
 	for p.queue.len > 0 && p.queue.first.seq < s.id {
-		w := p.queue.first
-		w.cause = err
-		p.answerLocked(w, ErrDown)
+		p.answerLocked(p.queue.first, ErrDown, err)
 	}
 }
 

@@ -41,6 +41,7 @@ func (p *Pool[T]) janitor() {
 		}
 		p.readLocked()
 		p.rideLocked()
+		p.clearLocked()
 		p.timeOutLocked()
 		leaks := p.reclaimLocked()
 		if p.now >= p.nextSweep {

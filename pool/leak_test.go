@@ -31,7 +31,7 @@ func TestLeakIsReportedOnceWithItsHolder(t *testing.T) {
 		time.Sleep(30*time.Second - 1)
 		synctest.Wait()
 		require.Empty(t, told.all())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.Len(t, told.all(), 1)
 		leak := told.all()[0]

@@ -220,6 +220,13 @@ type lateContext struct {
 	cancel  context.CancelFunc // as Context
 }
 
+// ended is a context that is done.
+var ended = func() context.Context {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	return ctx
+}()
+
 func (c *lateContext) get() context.Context {
 	c.once.Do(func() { c.Context, c.cancel = context.WithTimeout(context.Background(), c.timeout) })
 	return c.Context
@@ -227,7 +234,7 @@ func (c *lateContext) get() context.Context {
 
 // end cancels the context, also if somebody kept it who has not looked yet.
 func (c *lateContext) end() {
-	c.once.Do(func() { c.Context, c.cancel = context.WithTimeout(context.Background(), 0) })
+	c.once.Do(func() { c.Context, c.cancel = ended, func() {} })
 	c.cancel()
 }
 

@@ -39,13 +39,13 @@ type modelCaller struct {
 }
 
 type model struct {
-	max, made, now           int
-	fails                    int  // how many of the next Creates fail
-	pausing                  bool // one has, and the next is not due
-	wanted, closed           bool // somebody was refused because it was down
-	idle                     []*modelRes
-	callers                  []*modelCaller
-	destroyed, lent, refused int
+	max, made, now  int
+	fails           int  // how many of the next Creates fail
+	pausing         bool // one has, and the next is not due
+	wanted, closed  bool // somebody was refused because it was down
+	idle            []*modelRes
+	callers         []*modelCaller
+	destroyed, lent int
 }
 
 func (m *model) in(state string) (found []*modelCaller) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -85,6 +86,11 @@ type Pool[T any] struct {
 	eager      bool          // nothing in cfg keeps the pool off the short paths
 	waiters    sync.Pool     // of *waiter[T]; of one Pool, which lives in one bubble
 	waits      atomicHistogram
+
+	// Written without mu as well, by callers that leave.
+	dead                atomic.Int64         // waiters in the queue that have left; by those who do, and who take them out
+	timedOut, cancelled atomic.Uint64        // callers; by themselves
+	last                atomic.Pointer[seen] // by whoever makes an AcquireError under mu
 }
 
 // New returns a Pool as described by cfg, without any resources: the first
@@ -109,7 +115,7 @@ func New[T any](cfg Config[T]) (*Pool[T], error) {
 		exact:     cfg.LeakAfter > 0 || cfg.Hooks.OnReleased != nil,
 		eager:     cfg.Reset == nil && cfg.Hooks.OnAcquired == nil && !cfg.ReclaimLeaked && !cfg.RefuseNested,
 	}
-	p.tick = 100 * time.Millisecond
+	p.tick = maxTick
 	for _, d := range []time.Duration{cfg.CheckAfter, cfg.IdleTimeout, cfg.KeepAlive, cfg.MaxLifetime} {
 		if d > 0 {
 			p.tick = max(min(p.tick, d/8), time.Millisecond)
@@ -281,7 +287,7 @@ func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
 		cause := p.createErr
 		p.unlock()
 		return Lease[T]{}, p.refuse(ErrDown, cause, 0)
-	case p.queue.len >= p.cfg.MaxWaiting:
+	case p.waitingLocked() >= p.cfg.MaxWaiting:
 		p.unlock()
 		return Lease[T]{}, p.refuse(ErrFull, nil, 0)
 	}
@@ -314,16 +320,16 @@ func (p *Pool[T]) unlock() {
 // as are wanted and allowed. It is called whenever a resource, room for one, or
 // a caller has come.
 func (p *Pool[T]) settleLocked() {
-	for p.queue.len > 0 {
-		s := p.takeIdleLocked()
-		if s == nil {
+	for p.idle.len > 0 && p.waitingLocked() > 0 {
+		if s := p.takeIdleLocked(); s != nil {
+			if !p.grantLocked(s) {
+				p.placeLocked(s) // they have all left
+			}
+			continue
+		}
+		if p.idle.len == 0 || p.checking >= p.waitingLocked() {
 			break
 		}
-		if !p.grantLocked(s) {
-			p.placeLocked(s)
-		}
-	}
-	for p.idle.len > 0 && p.checking < p.queue.len {
 		p.startCheckLocked(p.idle.top)
 	}
 	for !p.closed && p.wantsLocked() && p.roomLocked() {

@@ -98,10 +98,10 @@ func (h *atomicHistogram) read() (out Histogram) {
 
 // counts are the counters that Pool.mu guards.
 type counts struct {
-	cancelled, timedOut, refused, stale, leaks, detached uint64
-	created, createFailed, destroyFailed                 uint64
-	destroyed                                            [reasons]uint64
-	create, check                                        Histogram
+	refused, stale, leaks, detached      uint64
+	created, createFailed, destroyFailed uint64
+	destroyed                            [reasons]uint64
+	create, check                        Histogram
 }
 
 // Stats returns a snapshot. It takes the pool's lock once.
@@ -113,8 +113,8 @@ func (p *Pool[T]) Stats() Stats {
 	return Stats{
 		Name: p.cfg.Name, Max: p.max, MinIdle: p.minIdle,
 		Total: len(p.all), InUse: p.inUse, Idle: p.idle.len, Checking: p.checking, Creating: p.creating,
-		Closing: p.closing, Waiting: p.queue.len,
-		Acquired: p.acquired, Cancelled: c.cancelled, TimedOut: c.timedOut, Refused: c.refused, Stale: c.stale,
+		Closing: p.closing, Waiting: p.waitingLocked(),
+		Acquired: p.acquired, Cancelled: p.cancelled.Load(), TimedOut: p.timedOut.Load(), Refused: c.refused, Stale: c.stale,
 		Leaks: c.leaks, Detached: c.detached,
 		Created: c.created, CreateFailed: c.createFailed, DestroyFailed: c.destroyFailed, Destroyed: c.destroyed,
 		Waits: waits, Creates: c.create, Checks: c.check,

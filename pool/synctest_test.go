@@ -54,7 +54,7 @@ func TestTimeAcquireTimeout(t *testing.T) {
 		b := call(t, p)
 		time.Sleep(2*time.Second - 1)
 		require.False(t, a.settled())
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		require.ErrorIs(t, a.err(), pool.ErrTimeout)
 		require.NotErrorIs(t, a.err(), context.DeadlineExceeded)
@@ -289,6 +289,39 @@ func TestTimeKeepAlive(t *testing.T) {
 		time.Sleep(time.Hour)
 		require.Zero(t, p.Stats().Total, "kept alive for IdleTimeout")
 		require.EqualValues(t, 2, p.Stats().Destroyed[pool.Idle])
+	})
+}
+
+// One that was kept alive a moment ago is handed out before one that was used
+// later, but needs a check.
+func TestTimeFreshOneBelowAStaleOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, w := newPool(t, pool.Config[*res]{Max: 2, KeepAlive: 10 * time.Second, CheckAfter: 2 * time.Second})
+		a, b := mustAcquire(t, p), mustAcquire(t, p)
+		require.NoError(t, a.Release()) // the lower one, kept alive after 10 s
+		time.Sleep(9 * time.Second)
+		require.NoError(t, b.Release())
+		time.Sleep(2500 * time.Millisecond)
+		w.set(func(w *world) { w.checkTime = time.Second })
+		c := call(t, p)
+		require.True(t, c.holds(1), "at once")
+		requireGauges(t, p, "total 2: 1 in use, 0 idle, 1 checking, 0 creating, 0 closing; 0 waiting")
+		time.Sleep(time.Second)
+		require.NoError(t, c.lease().Release())
+	})
+}
+
+// MinIdle is kept by a busy pool as well, whose acquires take the short path.
+func TestTimeMinIdleOfABusyPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, _ := newPool(t, pool.Config[*res]{Max: 4, MinIdle: 2})
+		for range 100 {
+			require.NoError(t, mustAcquire(t, p).Release())
+		}
+		a, b := mustAcquire(t, p), mustAcquire(t, p)
+		requireGauges(t, p, "total 4: 2 in use, 2 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
+		require.NoError(t, a.Release())
+		require.NoError(t, b.Release())
 	})
 }
 

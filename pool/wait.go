@@ -3,25 +3,39 @@ package pool
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 )
 
-// A waiter is a caller that waits for a resource. It is in the queue until
-// somebody takes it out, with mu held: itself when its ctx is done, or another
-// who has an answer. In the second case, and in no other, exactly one token is
-// in ready, so a waiter that finds itself out of the queue takes it and may be
-// used again.
+// A waiter is a caller that waits for a resource. It stops waiting once, in the
+// way that fate says, and whoever moves fate from waiting decides which. An answer
+// is given with mu held, and puts exactly one token into ready. A waiter whose
+// ctx is done leaves without waiting for mu; it stays in the queue until somebody
+// who has mu takes it out, which is itself if mu is free.
+//
+// So nobody who leaves is in the way of those who hand on: in a storm of
+// timeouts thousands leave at the same time, and would stand in line for mu
+// before the one who releases.
 type waiter[T any] struct {
-	queued     bool // guarded by Pool.mu, as are prev, next and until
+	fate       atomic.Uint32 // set to waiting by its owner, and moved on once by either side
+	queued     bool          // guarded by Pool.mu, as are prev and next
 	prev, next *waiter[T]
 	done       <-chan struct{} // of the caller's ctx
-	ready      chan struct{}   // holds one token; sent under Pool.mu, so it has room
+	ready      chan struct{}   // holds one token; sent by whoever has moved fate to answered, so it has room
 	since      time.Duration   // when it began to wait
 	seq        uint64          // lastID then: attempts up to it began before
 	lease      Lease[T]        // the answer, written before the token is sent
-	err        error           // or this; neither if its ctx was found done
+	err        error           // or this
 	cause      error           // what Create returned, if err is ErrDown
 }
+
+// The fates of a waiter.
+const (
+	waiting  = iota
+	answered // there is, or will be at once, a token
+	left     // and counted in Pool.dead while it is in the queue
+	passed   // it was found to be leaving, and is out of the queue
+)
 
 // queue is a list of waiters, oldest first, linked through the waiters so that
 // one in the middle leaves at no cost.
@@ -61,6 +75,7 @@ func (q *queue[T]) remove(w *waiter[T]) {
 // one timer does for the whole line.
 func (p *Pool[T]) enqueueLocked(w *waiter[T]) {
 	p.readLocked()
+	w.fate.Store(waiting)
 	w.since = p.now
 	w.seq = p.lastID
 	p.queue.push(w)
@@ -69,15 +84,21 @@ func (p *Pool[T]) enqueueLocked(w *waiter[T]) {
 
 // await waits for an answer to w or for ctx.
 func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) (Lease[T], error) {
+	since := w.since
 	select {
 	case <-w.ready:
 	case <-w.done:
-		if err, left := p.leave(ctx, w); left {
-			return Lease[T]{}, err
+		if w.fate.CompareAndSwap(waiting, left) {
+			p.dead.Add(1)
+			return Lease[T]{}, p.leave(ctx, w, since)
+		}
+		if w.fate.Load() == passed {
+			p.recycle(w)
+			return Lease[T]{}, p.leave(ctx, nil, since)
 		}
 		<-w.ready
 	}
-	l, err, cause, since := w.lease, w.err, w.cause, w.since
+	l, err, cause := w.lease, w.err, w.cause
 	p.recycle(w)
 	waited := max(time.Since(p.base)-since, 0)
 	if ctx.Err() != nil {
@@ -95,31 +116,51 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) (Lease[T], error) {
 	return p.deliver(l, waited), nil
 }
 
-// leave takes w, whose ctx is done, out of the queue and reports whether it was
-// still there. It takes the lock once, as there may be very many who leave.
-func (p *Pool[T]) leave(ctx context.Context, w *waiter[T]) (err error, left bool) { //nolint:revive // the error is that of the caller, not of leave
-	err = ctxError(ctx)
-	p.mu.Lock()
-	if !w.queued {
-		p.mu.Unlock()
-		return nil, false
+// leave is the rest of a wait that ended with ctx. w is nil if it is out of the
+// queue already. If mu is taken, the janitor is told that there is something to
+// clear away, and the error says what the pool was doing a moment ago.
+func (p *Pool[T]) leave(ctx context.Context, w *waiter[T], since time.Duration) error {
+	err := ctxError(ctx)
+	if !p.mu.TryLock() {
+		select {
+		case p.wake <- struct{}{}: // made before w came into the queue
+		default:
+		}
+		if r, ok := p.refuseFree(err, since); ok {
+			return p.tell(r)
+		}
+		return p.refuse(err, nil, max(time.Since(p.base)-since, 0))
 	}
-	p.queue.remove(w)
 	p.readLocked()
-	r := p.refusalLocked(err, nil, p.now-w.since)
+	r := p.refusalLocked(err, nil, max(p.now-since, 0))
+	if w != nil && w.queued {
+		p.queue.remove(w)
+		p.dead.Add(-1)
+		p.recycle(w)
+	}
 	if p.queue.len > 0 {
 		p.mu.Unlock() // nothing has come for anybody
 	} else {
 		p.unlock()
 	}
-	p.recycle(w)
-	return p.tell(r), true
+	return p.tell(r)
 }
 
 // recycle keeps w for another caller.
 func (p *Pool[T]) recycle(w *waiter[T]) {
 	w.lease, w.err, w.cause, w.done = Lease[T]{}, nil, nil, nil
 	p.waiters.Put(w)
+}
+
+// takeLocked takes w out of the queue and reports whether it is the caller's to
+// answer. One that has left is its own no more, and is not used again.
+func (p *Pool[T]) takeLocked(w *waiter[T]) bool {
+	p.queue.remove(w)
+	if w.fate.CompareAndSwap(waiting, answered) {
+		return true
+	}
+	p.dead.Add(-1)
+	return false
 }
 
 // grantLocked hands s to the first waiter that is still there, and reports
@@ -129,11 +170,15 @@ func (p *Pool[T]) recycle(w *waiter[T]) {
 func (p *Pool[T]) grantLocked(s *slot[T]) bool {
 	for p.queue.len > 0 {
 		w := p.queue.first
-		p.queue.remove(w)
 		select {
 		case <-w.done:
-			w.ready <- struct{}{}
+			if w.fate.CompareAndSwap(waiting, passed) {
+				p.queue.remove(w)
+				continue
+			}
 		default:
+		}
+		if p.takeLocked(w) {
 			w.lease = p.leaseLocked(s)
 			w.ready <- struct{}{}
 			return true
@@ -143,16 +188,35 @@ func (p *Pool[T]) grantLocked(s *slot[T]) bool {
 }
 
 // answerLocked takes w out of the queue with err.
-func (p *Pool[T]) answerLocked(w *waiter[T], err error) {
-	p.queue.remove(w)
-	w.err = err
-	w.ready <- struct{}{}
+func (p *Pool[T]) answerLocked(w *waiter[T], err, cause error) {
+	if p.takeLocked(w) {
+		w.err, w.cause = err, cause
+		w.ready <- struct{}{}
+	}
 }
 
 // answerAllLocked does so with all that wait.
 func (p *Pool[T]) answerAllLocked(err error) {
 	for p.queue.len > 0 {
-		p.answerLocked(p.queue.first, err)
+		p.answerLocked(p.queue.first, err, nil)
+	}
+}
+
+// waitingLocked is how many wait.
+func (p *Pool[T]) waitingLocked() int { return max(p.queue.len-int(p.dead.Load()), 0) }
+
+// clearLocked takes those out of the queue that have left, if they are many of
+// it: then each costs a constant number of steps.
+func (p *Pool[T]) clearLocked() {
+	if 4*int(p.dead.Load()) <= p.queue.len {
+		return
+	}
+	for w := p.queue.first; w != nil; {
+		next := w.next
+		if w.fate.Load() == left {
+			p.takeLocked(w)
+		}
+		w = next
 	}
 }
 
@@ -164,7 +228,7 @@ func (p *Pool[T]) timeOutLocked() {
 		if w == nil || p.now < after(w.since, p.cfg.AcquireTimeout) {
 			return
 		}
-		p.answerLocked(w, ErrTimeout)
+		p.answerLocked(w, ErrTimeout, nil)
 	}
 }
 
@@ -194,14 +258,14 @@ func (p *Pool[T]) refusalLocked(why, cause error, waited time.Duration) refusal 
 	case why == ErrFull, why == ErrDown, why == ErrNested:
 		p.counts.refused++
 	case why == ErrTimeout, errors.Is(why, context.DeadlineExceeded):
-		p.counts.timedOut++
+		p.timedOut.Add(1)
 	default:
-		p.counts.cancelled++
+		p.cancelled.Add(1)
 		return refusal{err: why}
 	}
 	e := &AcquireError{
 		Name: p.cfg.Name, Err: why, Waited: waited, InUse: p.inUse, Creating: p.creating, Closing: p.closing,
-		Max: p.max, Waiting: p.queue.len, CreateErr: p.createErr,
+		Max: p.max, Waiting: p.waitingLocked(), CreateErr: p.createErr,
 	}
 	if cause != nil {
 		e.CreateErr = cause
@@ -212,7 +276,42 @@ func (p *Pool[T]) refusalLocked(why, cause error, waited time.Duration) refusal 
 		e.OldestHold = max(p.now-s.since, 0)
 		r.oldest = s.trace
 	}
+	if last := p.last.Load(); last == nil || p.now-last.at >= freshness {
+		p.last.Store(&seen{at: p.now, detail: *e, oldest: r.oldest})
+	}
 	return r
+}
+
+// seen is what a refusal has found, for those who leave and do not get mu.
+type seen struct {
+	at     time.Duration
+	detail AcquireError
+	oldest *trace
+}
+
+const (
+	freshness = 10 * time.Millisecond // a newer one is not replaced
+	staleness = time.Second           // an older one is not used
+)
+
+// refuseFree is refuse without the lock, for a caller whose ctx is done. It
+// reports false if nothing is known to put into its error.
+func (p *Pool[T]) refuseFree(why error, since time.Duration) (r refusal, ok bool) {
+	if !errors.Is(why, context.DeadlineExceeded) {
+		p.cancelled.Add(1)
+		return refusal{err: why}, true
+	}
+	last, now := p.last.Load(), time.Since(p.base)
+	if last == nil || now-last.at >= staleness {
+		return refusal{}, false
+	}
+	p.timedOut.Add(1)
+	e := last.detail
+	e.Err, e.Waited, e.Retry = why, max(now-since, 0), 0
+	if e.InUse > 0 {
+		e.OldestHold += max(now-last.at, 0)
+	}
+	return refusal{err: &e, detail: &e, oldest: last.oldest}, true
 }
 
 // tell is the rest of refuse.

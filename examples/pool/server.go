@@ -47,9 +47,9 @@ func (s *server) start() error {
 func (s *server) stop() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.ln.Close()
+	_ = s.ln.Close()
 	for c := range s.conns {
-		c.Close()
+		_ = c.Close()
 	}
 }
 
@@ -60,7 +60,7 @@ func (s *server) accept(ln net.Listener) {
 			return
 		}
 		go func() {
-			defer c.Close()
+			defer c.Close() //nolint:errcheck // whoever is at the other end notices
 			if s.admit(c) {
 				defer s.dismiss(c)
 				s.serve(c)
@@ -126,10 +126,10 @@ func dial(ctx context.Context, addr string) (*conn, error) {
 	c := &conn{nc}
 	switch answer, err := c.ask(ctx, "hello"); {
 	case err != nil:
-		nc.Close()
+		_ = nc.Close()
 		return nil, err
 	case answer != "welcome":
-		nc.Close()
+		_ = nc.Close()
 		return nil, errors.New(answer)
 	}
 	return c, nil
