@@ -62,7 +62,8 @@ type JobsConfig struct {
 }
 
 // JobsHooks are called outside every lock, on the goroutine that looks after
-// the process.
+// the process. Drain and Close wait for that goroutine, so a hook must not call
+// them itself.
 type JobsHooks struct {
 	// OnStart is called when a process is ready for calls.
 	OnStart func(pid int)

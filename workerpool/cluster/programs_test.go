@@ -267,7 +267,7 @@ func datagramsConfig() cluster.Config {
 			for {
 				n, from, err := conn.ReadFrom(buf)
 				if err != nil {
-					return nil //nolint:nilerr // asked to end
+					return nil
 				}
 				if _, err := conn.WriteTo(append([]byte("re: "), buf[:n]...), from); err != nil {
 					return err
