@@ -50,10 +50,22 @@ func batch[T any](s Stream[T], where string, n, weight int, weigh func(T) int, d
 func full[T any](s Stream[T], n, weight int, weigh func(T) int) Stream[[]T] {
 	s = owned(s)
 	return func(ctx context.Context, emit func([]T) error) error {
-		b := batcher[T]{n: n, emit: emit}
-		add := b.add
+		b := batcher[T]{emit: emit}
+		add := func(v T) error {
+			b.items = append(b.items, v)
+			if len(b.items) < n {
+				return nil
+			}
+			return b.flush()
+		}
 		if weigh != nil {
-			add = func(v T) error { return b.addHeavy(v, weigh(v), weight) }
+			light := add
+			add = func(v T) error {
+				if err := b.makeRoom(weigh(v), weight); err != nil {
+					return err
+				}
+				return light(v)
+			}
 		}
 		err := s(ctx, add)
 		if b.failed || len(b.items) == 0 || ctx.Err() != nil {
@@ -66,31 +78,23 @@ func full[T any](s Stream[T], n, weight int, weigh func(T) int) Stream[[]T] {
 	}
 }
 
-// A batcher makes batches of up to n items.
+// A batcher holds the items of the next batch.
 type batcher[T any] struct {
-	n      int
 	emit   func([]T) error
-	items  []T // of the next batch, with the room that the last one needed
+	items  []T // with the room that the last batch needed
 	weighs int // together, if that is limited
 	failed bool
 }
 
-func (b *batcher[T]) add(v T) error {
-	b.items = append(b.items, v)
-	if len(b.items) < b.n {
-		return nil
-	}
-	return b.flush()
-}
-
-func (b *batcher[T]) addHeavy(v T, w, most int) error {
+// makeRoom flushes what is there if an item that weighs w would be too much.
+func (b *batcher[T]) makeRoom(w, most int) error {
 	if len(b.items) > 0 && b.weighs+w > most {
 		if err := b.flush(); err != nil {
 			return err
 		}
 	}
 	b.weighs += w
-	return b.add(v)
+	return nil
 }
 
 func (b *batcher[T]) flush() error {

@@ -83,7 +83,7 @@ func File(path string) Stream[[]byte] {
 		if err != nil {
 			return err
 		}
-		defer f.Close()
+		defer func() { _ = f.Close() }() // it was only read
 		return Reader(f)(ctx, emit)
 	}
 }
@@ -164,7 +164,7 @@ func Via[R io.Reader](s Stream[[]byte], wrap func(io.Reader) (R, error)) Stream[
 	}
 	return func(ctx context.Context, emit func([]byte) error) (err error) {
 		in := newPuller(ctx, s)
-		defer in.Close()
+		defer in.stop()
 		r, err := wrap(in)
 		if err != nil {
 			return in.cause(err)

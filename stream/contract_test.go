@@ -74,9 +74,7 @@ var stages = map[string]func(intStream) intStream{
 	"Metered":  func(s intStream) intStream { return s.Metered(new(stream.Meter)) },
 	"Progress": func(s intStream) intStream { return s.Progress(time.Hour, func(stream.Progress) {}) },
 	"Reader":   viaBytes(func(s stream.Stream[[]byte]) stream.Stream[[]byte] { return s }),
-	"Lines": viaBytes(func(s stream.Stream[[]byte]) stream.Stream[[]byte] {
-		return stream.Lines(s)
-	}),
+	"Lines":    viaBytes(stream.Lines),
 	"Records": viaBytes(func(s stream.Stream[[]byte]) stream.Stream[[]byte] {
 		return stream.Records(s, stream.CSVFormat{})
 	}),

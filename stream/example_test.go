@@ -99,8 +99,7 @@ func ExampleToFile() {
 		n, err := stream.ToFile(ctx, stream.Through(stream.Reader(r), zip), "out.gz")
 		fmt.Println(n > 0, err)
 
-		unzip := func(r io.Reader) (*gzip.Reader, error) { return gzip.NewReader(r) }
-		text, err := stream.String(ctx, stream.Via(stream.File("out.gz"), unzip), 1<<20)
+		text, err := stream.String(ctx, stream.Via(stream.File("out.gz"), gzip.NewReader), 1<<20)
 		fmt.Print(text)
 		return err
 	})

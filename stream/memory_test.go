@@ -29,7 +29,7 @@ func everything(n int64) stream.Stream[[]int] {
 	zipped := stream.Through(stream.Reader(endless(n)), func(w io.Writer) (*gzip.Writer, error) {
 		return gzip.NewWriterLevel(w, gzip.HuffmanOnly)
 	})
-	plain := stream.Via(zipped.Buffer(4), func(r io.Reader) (*gzip.Reader, error) { return gzip.NewReader(r) })
+	plain := stream.Via(zipped.Buffer(4), gzip.NewReader)
 	blocks := stream.Batch(stream.Lines(plain), 100, 0)
 	sizes := stream.Map(blocks, func(lines [][]byte) int { return len(lines) })
 	return stream.Batch(sizes.Buffer(10), 10, time.Second)

@@ -363,7 +363,7 @@ func compareCSV(t *testing.T, text string, cuts []byte, c stream.CSVFormat) {
 	case errors.Is(wantErr, csv.ErrFieldCount):
 		kind = stream.ErrFieldCount
 	default:
-		require.Equal(t, io.EOF, wantErr)
+		require.ErrorIs(t, wantErr, io.EOF)
 	}
 	got, err := stream.CSV(cutAt(text, cuts), c).Collect(t.Context())
 	require.ErrorIs(t, err, kind)

@@ -202,12 +202,11 @@ func TestPipelineOfBytesAndObjectsGzipped(t *testing.T) {
 	noneLeft(t)
 	text := strings.Repeat("line of text\n", 10_000)
 	zipped := stream.Through(inChunks(text, 10, 1000), func(w io.Writer) (*gzip.Writer, error) { return gzip.NewWriter(w), nil })
-	unzip := func(r io.Reader) (*gzip.Reader, error) { return gzip.NewReader(r) }
-	n, err := stream.Lines(stream.Via(zipped, unzip)).Count(t.Context())
+	n, err := stream.Lines(stream.Via(zipped, gzip.NewReader)).Count(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, 10_000, n)
 
-	line, found, err := stream.Lines(stream.Via(zipped, unzip)).First(t.Context())
+	line, found, err := stream.Lines(stream.Via(zipped, gzip.NewReader)).First(t.Context())
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, "line of text", string(line))
@@ -215,7 +214,7 @@ func TestPipelineOfBytesAndObjectsGzipped(t *testing.T) {
 	whole, err := stream.Bytes(t.Context(), zipped, 1<<20)
 	require.NoError(t, err)
 	for _, cut := range []int{0, 5, len(whole) / 2, len(whole) - 1} {
-		_, err = stream.Via(inChunks(string(whole[:cut])), unzip).Count(t.Context())
+		_, err = stream.Via(inChunks(string(whole[:cut])), gzip.NewReader).Count(t.Context())
 		require.Error(t, err, "cut at %d", cut)
 	}
 }
