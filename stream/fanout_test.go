@@ -3,6 +3,7 @@ package stream_test
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -65,7 +66,7 @@ func TestTeeGoesOnForThoseWhoStay(t *testing.T) {
 func TestTeeStopsTheSourceWhenAllAreDone(t *testing.T) {
 	noneLeft(t)
 	calls := 0
-	endless := stream.Range(0, 1<<62).Tap(func(int) { calls++ })
+	endless := stream.Range(0, math.MaxInt).Tap(func(int) { calls++ })
 	var a, b []int
 	require.NoError(t, stream.Tee(t.Context(), endless, only(3, &a), only(5, &b)))
 	require.Equal(t, upTo(3), a)

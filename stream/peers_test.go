@@ -3,6 +3,7 @@ package stream_test
 import (
 	"context"
 	"io"
+	"math"
 	"runtime"
 	"strings"
 	"sync"
@@ -23,7 +24,7 @@ import (
 func TestFirstStopsAnEndlessSource(t *testing.T) {
 	noneLeft(t)
 	var calls atomic.Int64
-	endless := stream.ParMap(stream.Range(0, 1<<62), stream.Parallel{Workers: 4}, func(_ context.Context, v int) (int, error) {
+	endless := stream.ParMap(stream.Range(0, math.MaxInt), stream.Parallel{Workers: 4}, func(_ context.Context, v int) (int, error) {
 		calls.Add(1)
 		return v, nil
 	})
