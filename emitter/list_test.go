@@ -3,6 +3,7 @@ package emitter
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -87,6 +88,23 @@ func TestListRebuildMeetsOneMarkedAndNotCounted(t *testing.T) {
 	checkList(t, &topic, nil)
 }
 
+// Nor does Close or Drain leave it in the count: what they end has ended, though
+// the Off of another goroutine is still on its way.
+func TestCloseMeetsOneMarkedAndNotCounted(t *testing.T) {
+	for _, end := range []func(*Topic[int]) error{
+		(*Topic[int]).Close,
+		func(topic *Topic[int]) error { return topic.Drain(t.Context()) },
+	} {
+		var topic Topic[int]
+		s := topic.On(func(int) {})
+		s.state.Store(off) // Off has come this far
+		require.NoError(t, end(&topic))
+		checkList(t, &topic, nil)
+		s.end(box.shut) // and goes on
+		checkList(t, &topic, nil)
+	}
+}
+
 // An emit goes on with the list it began with, whatever becomes of it.
 func TestListOfAnEmitIsItsOwn(t *testing.T) {
 	var topic Topic[int]
@@ -156,7 +174,7 @@ func TestRingIsAQueue(t *testing.T) {
 
 // boxed makes a mailbox with size events in its queue that nobody empties.
 func boxed(t *testing.T, o Overflow, size int) (*mailbox[int], *node[int]) {
-	var topic Topic[int]
+	topic := MustNew[int](Config{Logger: slog.New(slog.DiscardHandler)})
 	cfg := SubConfig{Async: true, Queue: size, Overflow: o}
 	n, err := newNode[int](cfg, nil, 1)
 	require.NoError(t, err)

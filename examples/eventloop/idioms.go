@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -28,7 +29,7 @@ func idioms(w io.Writer) {
 
 	// A promise is a function that waits for its result.
 	answer := sync.OnceValue(func() int { return 42 })
-	say("promise", "sync.OnceValue, or a channel of one", fmt.Sprint(answer()))
+	say("promise", "sync.OnceValue, or a channel of one", strconv.Itoa(answer()))
 
 	// Timers: a goroutine may simply wait, until its context ends.
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
@@ -62,7 +63,7 @@ func idioms(w io.Writer) {
 	}
 	close(inbox)
 	<-finished
-	say("check", "one goroutine owns the state, others send", fmt.Sprint(state))
+	say("check", "one goroutine owns the state, others send", strconv.Itoa(state))
 
 	// Callbacks in an order: a topic of package emitter.
 	var saved emitter.Topic[string]

@@ -42,21 +42,21 @@ var why = []string{
 // tenLines runs the program of the question and returns what it prints.
 func tenLines() []string {
 	var lines []string
-	print := func(s string) { lines = append(lines, s) }
+	say := func(s string) { lines = append(lines, s) }
 	loop := newLoop()
 	loop.run(func() {
-		print("1. Script start")
-		loop.setTimeout(0, func() { print("2. setTimeout") })
-		loop.setImmediate(func() { print("3. setImmediate") })
+		say("1. Script start")
+		loop.setTimeout(0, func() { say("2. setTimeout") })
+		loop.setImmediate(func() { say("3. setImmediate") })
 		loop.readFile(os.Args[0], func([]byte, error) {
-			print("4. readFile callback")
-			loop.setTimeout(0, func() { print("5. setTimeout inside readFile") })
-			loop.setImmediate(func() { print("6. setImmediate inside readFile") })
-			loop.nextTick(func() { print("7. nextTick inside readFile") })
+			say("4. readFile callback")
+			loop.setTimeout(0, func() { say("5. setTimeout inside readFile") })
+			loop.setImmediate(func() { say("6. setImmediate inside readFile") })
+			loop.nextTick(func() { say("7. nextTick inside readFile") })
 		})
-		loop.microtask(func() { print("8. Promise") })
-		loop.nextTick(func() { print("9. nextTick") })
-		print("10. Script end")
+		loop.microtask(func() { say("8. Promise") })
+		loop.nextTick(func() { say("9. nextTick") })
+		say("10. Script end")
 	})
 	return lines
 }
