@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"time"
 
@@ -19,6 +20,9 @@ import (
 // closeTimeout is how long Close waits for the server. It is less than what the
 // pool allows by default, so that the connection is closed when that is over.
 const closeTimeout = 4 * time.Second
+
+// cancelAgain is how long Close waits for a query that it has cancelled.
+const cancelAgain = 200 * time.Millisecond
 
 // Config returns a configuration of a pool of connections to connString, a URL
 // or keywords and values as libpq takes them, with Create, Destroy, Check,
@@ -90,19 +94,35 @@ func Close(c *pgx.Conn) error {
 		}
 		return nil
 	}
-	if pc.IsBusy() {
-		_ = pc.CancelRequest(ctx) // without it the end of the query is waited for
-	}
+	pc.Frontend().Send(&pgproto3.Terminate{})
 	deadline, _ := ctx.Deadline()
-	if err := pc.Conn().SetDeadline(deadline); err == nil {
-		pc.Frontend().Send(&pgproto3.Terminate{})
-		if pc.Frontend().Flush() == nil {
-			// The server closes the socket when the process for this connection
-			// has ended. What it still says is nobody's business.
-			_, _ = io.Copy(io.Discard, pc.Conn())
-		}
+	if pc.Conn().SetDeadline(deadline) == nil && pc.Frontend().Flush() == nil {
+		awaitEnd(ctx, pc, deadline)
 	}
 	return c.Close(ctx)
+}
+
+// awaitEnd waits for the server to close the socket, which it does when the
+// process for this connection has ended. What it still says is nobody's
+// business. A query that runs is cancelled, again and again, as a request that
+// arrives before the query has begun does nothing.
+func awaitEnd(ctx context.Context, pc *pgconn.PgConn, deadline time.Time) {
+	for busy := pc.IsBusy(); ; {
+		until := deadline
+		if busy {
+			_ = pc.CancelRequest(ctx)
+			if again := time.Now().Add(cancelAgain); again.Before(until) {
+				until = again
+			}
+		}
+		if pc.Conn().SetReadDeadline(until) != nil {
+			return
+		}
+		_, err := io.Copy(io.Discard, pc.Conn())
+		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(deadline) {
+			return
+		}
+	}
 }
 
 // IsBroken reports whether err, as a method of a connection has returned it,
@@ -111,8 +131,7 @@ func Close(c *pgx.Conn) error {
 // a ctx that has ended; the connection that pgx has closed for that is found by
 // Reset.
 func IsBroken(err error) bool {
-	var pe *pgconn.PgError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pe.Severity == "FATAL" || pe.Severity == "PANIC" || strings.HasPrefix(pe.Code, "08") || strings.HasPrefix(pe.Code, "57P")
 	}
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {

@@ -158,8 +158,7 @@ func TestServerThatHangs(t *testing.T) {
 	for range 5 {
 		err := ask(250 * time.Millisecond)
 		require.Error(t, err)
-		var ae *pool.AcquireError
-		if errors.As(err, &ae) {
+		if _, ok := errors.AsType[*pool.AcquireError](err); ok {
 			explained++
 		}
 	}

@@ -2,8 +2,8 @@ package pgserver
 
 import "errors"
 
-// ErrNotInstalled: neither the path nor the usual folders have the programs
-// initdb and postgres, or this is not a Unix.
+// ErrNotInstalled means that neither the path nor the usual folders have the
+// programs initdb and postgres, or that this is not a Unix.
 var ErrNotInstalled = errors.New("pgserver: PostgreSQL is not installed")
 
 // Config describes a server. The zero Config is usable.
