@@ -114,6 +114,9 @@ func (q *queue[T]) leave() {
 	defer q.mu.Unlock()
 	q.gone = true
 	q.room.Broadcast()
+	if q.timer != nil {
+		q.timer.Stop()
+	}
 }
 
 // take waits for items and returns them all. With a delay it waits until the
