@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"sync"
@@ -37,16 +38,18 @@ func TestBadSubConfigNamesTheField(t *testing.T) {
 	var e emitter.Emitter
 	view, err := emitter.Named[int](&e, "x")
 	require.NoError(t, err)
-	for want, cfg := range map[string]emitter.SubConfig{
+	refused := map[string]emitter.SubConfig{
 		"emitter: SubConfig.Queue is -1, want ≥ 0":                              {Queue: -1},
 		"emitter: SubConfig.Queue is 3, want 0 without Async":                   {Queue: 3},
 		"emitter: SubConfig.Overflow is Fail, want zero without Async":          {Overflow: emitter.Fail},
 		"emitter: SubConfig.Overflow is Overflow(9), want one of the constants": {Overflow: 9, Async: true},
 		"emitter: SubConfig.Queue is 2, want 0 or 1 with Latest":                {Queue: 2, Overflow: emitter.Latest, Async: true},
 		"emitter: SubConfig.Queue is 1, want 0 with Unbounded":                  {Queue: 1, Overflow: emitter.Unbounded, Async: true},
-		"emitter: SubConfig.Priority is 2147483648, want -2147483648 to 2147483647": {
-			Priority: 1 << 31},
-	} {
+	}
+	if beyond := math.MaxInt32; strconv.IntSize > 32 {
+		refused["emitter: SubConfig.Priority is 2147483648, want -2147483648 to 2147483647"] = emitter.SubConfig{Priority: beyond + 1}
+	}
+	for want, cfg := range refused {
 		_, err := topic.Subscribe(cfg, func(context.Context, int) error { return nil })
 		require.EqualError(t, err, want)
 		_, err = e.Subscribe("x", cfg, func(context.Context, any) error { return nil })

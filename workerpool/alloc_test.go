@@ -4,6 +4,7 @@ package workerpool_test
 
 import (
 	"context"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,7 +18,7 @@ func TestAllocations(t *testing.T) {
 	background := context.Background()
 	ctx, cancel := context.WithCancel(background)
 	defer cancel()
-	p := newPool(t, workerpool.Config{Max: 1, SampleEvery: 1 << 40})
+	p := newPool(t, workerpool.Config{Max: 1, SampleEvery: math.MaxInt32})
 	done := make(chan struct{}, 1)
 	tell := func(context.Context) { done <- struct{}{} }
 	go1 := func(ctx context.Context) func() {
@@ -69,7 +70,7 @@ func TestAllocations(t *testing.T) {
 }
 
 func TestNestedWaitTakesOneAllocation(t *testing.T) {
-	p := newPool(t, workerpool.Config{Max: 1, SampleEvery: 1 << 40})
+	p := newPool(t, workerpool.Config{Max: 1, SampleEvery: math.MaxInt32})
 	f := submit(t, context.Background(), p, func(ctx context.Context) (int, error) {
 		return int(testing.AllocsPerRun(500, func() {
 			f, err := workerpool.Submit(ctx, p, zero)

@@ -2,6 +2,7 @@ package workerpool
 
 import (
 	"context"
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -91,7 +92,7 @@ func TestIdlePoolHoldsOnToNothing(t *testing.T) {
 // The ctx object of a function serves again only for the same parent, and not
 // once somebody has asked for more than the parent knows.
 func TestJobsOfFunctionsServeAgain(t *testing.T) {
-	p := MustNew(Config{Max: 1, SampleEvery: 1 << 40})
+	p := MustNew(Config{Max: 1, SampleEvery: math.MaxInt32})
 	defer p.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

@@ -1,6 +1,7 @@
 package workerpool
 
 import (
+	"math"
 	"math/bits"
 	"sync/atomic"
 	"time"
@@ -139,5 +140,5 @@ func (p *Pool) sampleLocked() {
 	p.chance ^= p.chance >> 7
 	p.chance ^= p.chance << 17
 	every := uint64(p.cfg.SampleEvery)
-	p.untilDue = 1 + int(p.chance%min(2*every-1, 1<<62))
+	p.untilDue = 1 + int(p.chance%min(2*every-1, math.MaxInt))
 }

@@ -56,11 +56,11 @@ func (j *Jobs) call(ctx context.Context, name string, input []byte) ([]byte, err
 	_ = w.link.control(frameCall, encodeCall(c)) // if it is gone, dead tells
 	select {
 	case r := <-w.results:
-		return j.settle(w, name, r)
+		return j.answer(ctx, w, name, r)
 	case <-w.dead:
 		select {
 		case r := <-w.results: // its last word
-			return j.settle(w, name, r)
+			return j.answer(ctx, w, name, r)
 		default:
 			return nil, j.lost(w, name)
 		}
@@ -149,6 +149,17 @@ func (j *Jobs) growLocked(spare int) {
 		delay := j.notYet - j.now()
 		j.tasks.Go(func() { j.attend(delay) })
 	}
+}
+
+// answer is settle for a caller whose ctx may have ended in the same moment: a
+// function that fails as its ctx ends can be as fast as the caller. The error
+// then matches both.
+func (j *Jobs) answer(ctx context.Context, w *jobWorker, name string, r result) ([]byte, error) {
+	output, err := j.settle(w, name, r)
+	if failed, ok := err.(*FuncError); ok && ctx.Err() != nil {
+		err = fmt.Errorf("%w: %w", ctxError(ctx), failed)
+	}
+	return output, err
 }
 
 // settle turns a result into what Call returns, and frees the worker.

@@ -4,6 +4,7 @@ package cluster
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -91,9 +92,9 @@ func TestTheLargestReportFitsItsFrame(t *testing.T) {
 		counters[name] = 1<<64 - 1
 	}
 	counters[otherCounter] = 1<<64 - 1
-	body := encode(report{Counters: counters, RSS: 1<<64 - 1, Heap: 1<<64 - 1, Goroutines: 1 << 40, Dropped: 1<<64 - 1})
+	body := encode(report{Counters: counters, RSS: 1<<64 - 1, Heap: 1<<64 - 1, Goroutines: math.MaxInt, Dropped: 1<<64 - 1})
 	require.Less(t, len(body), maxControl)
-	require.Less(t, len(encode(slotTotals{Slot: 1 << 40, Starts: 1<<64 - 1, Counters: counters})), maxControl)
+	require.Less(t, len(encode(slotTotals{Slot: math.MaxInt, Starts: 1<<64 - 1, Counters: counters})), maxControl)
 }
 
 func TestTotalsOfImpossibleSlotsAreRefused(t *testing.T) {

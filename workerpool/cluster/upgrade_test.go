@@ -236,7 +236,7 @@ func TestANewMasterTakesOver(t *testing.T) {
 		st := c.Stats()
 		require.EqualValues(t, 5, st.Slots[0].Counters["begun"])
 		require.EqualValues(t, 5, st.Slots[0].Starts)
-		require.EqualValues(t, 1<<50, st.Slots[0].PeakRSS)
+		require.Equal(t, uint64(1<<50), st.Slots[0].PeakRSS)
 		require.EqualValues(t, 6, st.Counters["begun"], "with the slots that are no more")
 
 		require.NoError(t, old.Close())
