@@ -54,6 +54,31 @@ func TestIdleWorkersLeaveAndMinStay(t *testing.T) {
 	})
 }
 
+// Workers that a Resize sends away are not sent away again by the sweep that was
+// armed while they were idle.
+func TestResizeBeforeTheSweepOfIdleWorkers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, workerpool.Config{Max: 8, IdleTimeout: time.Minute})
+		hold, release := block()
+		require.NoError(t, p.Go(t.Context(), hold))
+		g := p.Group(t.Context())
+		for range 7 {
+			g.Go(func(context.Context) error { time.Sleep(time.Second); return nil })
+		}
+		require.NoError(t, g.Wait())
+		time.Sleep(90 * time.Second)
+		require.Equal(t, 7, p.Stats().Workers, "after the first sweep the next one is for all that are idle")
+		require.NoError(t, p.Resize(3))
+		synctest.Wait()
+		require.Equal(t, 3, p.Stats().Workers)
+		time.Sleep(2 * time.Minute)
+		require.Equal(t, 1, p.Stats().Workers, "the one that works")
+		release()
+		time.Sleep(2 * time.Minute)
+		require.Zero(t, p.Stats().Workers)
+	})
+}
+
 func TestIdlePoolHasNoTimerAndNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, workerpool.Config{IdleTimeout: time.Second})

@@ -249,6 +249,7 @@ func (p *Pool) dismissLocked(n int) {
 		w.wake <- false
 	}
 	p.idle = slices.Delete(p.idle, 0, n)
+	p.lowest = max(0, p.lowest-n)
 }
 
 // lend gives up the place of j's worker while a goroutine of j waits for

@@ -127,7 +127,7 @@ type Pool struct {
 	chance   uint64 // state of the generator behind that
 
 	idle    []*worker // the last one has been idle for the shortest time
-	lowest  int       // fewest idle workers since the sweep was armed
+	lowest  int       // how many at the bottom of idle have been there since the sweep was armed
 	workers map[*worker]struct{}
 	ran     uint64               // jobs that ended in the place of workers that have left
 	lanes   [2]*queue            // low and high priority; nil until used

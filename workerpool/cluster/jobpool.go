@@ -151,25 +151,37 @@ func (j *Jobs) growLocked(spare int) {
 	}
 }
 
-// answer is settle for a caller whose ctx may have ended in the same moment: a
-// function that fails as its ctx ends can be as fast as the caller. The error
-// then matches both.
+// answer ends a call that w has answered. A function that fails as its ctx ends
+// can be faster than the caller, whose ctx ends in the same moment: that is a
+// cancelled call too, and its error matches both.
 func (j *Jobs) answer(ctx context.Context, w *jobWorker, name string, r result) ([]byte, error) {
-	output, err := j.settle(w, name, r)
-	if failed, ok := err.(*FuncError); ok && ctx.Err() != nil {
-		err = fmt.Errorf("%w: %w", ctxError(ctx), failed)
+	cancelled := r.state == resultError && ends(ctx)
+	output, err := j.settle(w, name, r, cancelled)
+	if cancelled {
+		err = fmt.Errorf("%w: %w", ctxError(ctx), err)
 	}
 	return output, err
 }
 
+// ends reports whether ctx is done, or would be if its timer were not late.
+func ends(ctx context.Context) bool {
+	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
+		<-ctx.Done()
+	}
+	return ctx.Err() != nil
+}
+
 // settle turns a result into what Call returns, and frees the worker.
-func (j *Jobs) settle(w *jobWorker, name string, r result) ([]byte, error) {
+func (j *Jobs) settle(w *jobWorker, name string, r result, cancelled bool) ([]byte, error) {
 	broken := r.state == resultPanic || r.state == resultGoexit
 	j.mu.Lock()
 	j.busy--
-	if broken {
+	switch {
+	case broken:
 		j.stats.Panics++
-	} else if r.state != resultOK {
+	case cancelled:
+		j.stats.Cancelled++
+	case r.state != resultOK:
 		j.stats.Failed++
 	}
 	j.doneLocked(w, r, broken)
