@@ -1,0 +1,205 @@
+package memwatch_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/bedplate/bedplate/memwatch"
+)
+
+const (
+	childMode = "MEMWATCH_TEST_CHILD"
+	patience  = 40 * time.Second
+)
+
+// garbage is written so that what is allocated escapes.
+var garbage [][]byte
+
+// churn allocates a megabyte that nothing keeps.
+func churn() {
+	garbage = garbage[:0]
+	for range 16 {
+		garbage = append(garbage, make([]byte, 64<<10))
+	}
+}
+
+var kept struct {
+	byKey     map[int][]byte
+	views     [][]byte
+	listeners []func()
+	bodies    []io.ReadCloser
+}
+
+// The leaks. Each step keeps some 128 KiB for ever.
+var leaks = map[string]func(i int){
+	"churn":      func(int) {},
+	"map":        leakMap,
+	"subslice":   leakSubslice,
+	"listener":   leakListener,
+	"goroutines": leakGoroutines,
+	"body":       leakBody,
+}
+
+func leakMap(i int) {
+	if kept.byKey == nil {
+		kept.byKey = make(map[int][]byte)
+	}
+	for j := range 128 {
+		kept.byKey[i*128+j] = make([]byte, 1<<10)
+	}
+}
+
+// leakSubslice keeps eight bytes, and with them the array they are in.
+func leakSubslice(int) {
+	whole := make([]byte, 128<<10)
+	kept.views = append(kept.views, whole[:8])
+}
+
+// leakListener subscribes and never unsubscribes.
+func leakListener(int) {
+	state := make([]byte, 128<<10)
+	kept.listeners = append(kept.listeners, func() { state[0]++ })
+}
+
+// leakGoroutines starts receivers that nobody sends to.
+func leakGoroutines(int) {
+	for range 8 {
+		go waitForever(make(chan int))
+	}
+}
+
+func waitForever(c chan int) {
+	buffer := make([]byte, 8<<10)
+	buffer[0] = byte(<-c)
+	churnByte = buffer[0]
+}
+
+var churnByte byte
+
+var server *httptest.Server
+
+// leakBody drops a response without closing its body, which keeps the
+// connection with its buffers and two goroutines.
+func leakBody(int) {
+	if server == nil {
+		server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(make([]byte, 64<<10))
+		}))
+	}
+	resp, err := http.Get(server.URL)
+	if err != nil {
+		panic(err)
+	}
+	kept.bodies = append(kept.bodies, resp.Body)
+}
+
+// child leaks in one way until its watcher is sure, or, if it must not be, for
+// a few seconds. It prints the last report.
+func child(mode string) {
+	w := memwatch.MustNew(memwatch.Config{Name: mode, Interval: 20 * time.Millisecond})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	until := time.Now().Add(patience)
+	if mode == "churn" {
+		until = time.Now().Add(4 * time.Second)
+	}
+	pace := time.NewTicker(5 * time.Millisecond)
+	defer pace.Stop()
+	var r memwatch.Report
+	for i := 0; time.Now().Before(until); i++ {
+		leaks[mode](i)
+		churn()
+		if i%50 == 49 {
+			r = w.Analyze()
+			if mode != "churn" && r.Verdict >= memwatch.Suspect && (len(r.Sites) > 0 && r.Sites[0].Z > 5 || len(r.Goroutines) > 0) {
+				break
+			}
+		}
+		<-pace.C
+	}
+	if mode == "goroutines" {
+		r, _ = w.Confirm(ctx)
+	}
+	cancel()
+	<-done
+	_ = json.NewEncoder(os.Stdout).Encode(r)
+}
+
+func run(t *testing.T, mode string) memwatch.Report {
+	t.Helper()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childMode+"="+mode)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	require.NoError(t, err, "%s", stderr.String())
+	var r memwatch.Report
+	require.NoError(t, json.Unmarshal(out, &r), "%s", out)
+	return r
+}
+
+func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
+	for mode, want := range map[string]string{
+		"map":      "memwatch_test.leakMap",
+		"subslice": "memwatch_test.leakSubslice",
+		"listener": "memwatch_test.leakListener",
+	} {
+		t.Run(mode, func(t *testing.T) {
+			r := run(t, mode)
+			require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
+			require.Equal(t, memwatch.Heap, r.Class, "%s", r)
+			require.NotEmpty(t, r.Sites, "%s", r)
+			site := r.Sites[0]
+			require.True(t, strings.HasSuffix(site.Func, want), "%s", r)
+			require.True(t, strings.HasSuffix(site.File, "process_test.go"), "%s", r)
+			require.Contains(t, site.Stack[0], fmt.Sprintf("process_test.go:%d", site.Line))
+			require.Contains(t, strings.Join(site.Stack, "\n"), "memwatch_test.child")
+			require.Less(t, site.Lo, site.Growth)
+			require.Less(t, site.Growth, site.Hi)
+		})
+	}
+}
+
+func TestProcessThatLeaksGoroutinesIsNamedByWhereTheyWait(t *testing.T) {
+	r := run(t, "goroutines")
+	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
+	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
+	require.NotEmpty(t, r.Goroutines, "%s", r)
+	require.True(t, strings.HasSuffix(r.Goroutines[0].Func, "memwatch_test.waitForever"), "%s", r)
+	require.Greater(t, r.Goroutines[0].Count, 100)
+	if len(r.Leaked) > 0 { // only some runtimes have the profile
+		require.True(t, strings.HasSuffix(r.Leaked[0].Func, "memwatch_test.waitForever"), "%s", r)
+	}
+}
+
+func TestProcessThatClosesNoBodyIsFoundAsGoroutines(t *testing.T) {
+	r := run(t, "body")
+	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
+	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
+	require.NotEmpty(t, r.Goroutines)
+	require.Contains(t, strings.Join(r.Goroutines[0].Stack, "\n"), "net/http.")
+}
+
+func TestProcessThatChurnsIsNotAccused(t *testing.T) {
+	r := run(t, "churn")
+	require.Less(t, r.Verdict, memwatch.Suspect, "%s", r)
+	require.Greater(t, r.Verdict, memwatch.Insufficient, "%s", r)
+	for _, s := range r.Sites {
+		require.NotContains(t, s.Func, "memwatch_test.churn", "%s", r)
+	}
+}
