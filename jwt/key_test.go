@@ -210,6 +210,8 @@ func TestKeysOfEveryLengthSignRight(t *testing.T) {
 			require.NoError(t, err)
 			_, err = v.Verify(t.Context(), tok[:dot+1]+mac(tok[:dot], own[1:]))
 			requireCause(t, jwt.ErrSignature, err)
+			_, err = v.Verify(t.Context(), tok[:dot+1]+mac(tok[1:dot], own))
+			requireCause(t, jwt.ErrSignature, err)
 		}
 	}
 }
