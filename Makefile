@@ -87,7 +87,7 @@ stress: ## the race detector over and over, on 1, 2 and 4 processors (COUNT=10)
 fuzz: ## every fuzz target in turn (FUZZTIME=20s each)
 	@for dir in $$(grep -rlE '^func Fuzz' --include='*_test.go' $(if $(PKG),./$(PKG),.) | grep -v /testdata/ | xargs -rn1 dirname | sort -u); do \
 	  for target in $$(grep -hoE '^func Fuzz[A-Za-z0-9_]*' $$dir/*_test.go | sed 's/^func //'); do \
-	    echo "== $$dir $$target"; (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) .); \
+	    echo "== $$dir $$target"; (cd $$dir && go test -run='^$$' -fuzz="^$$target\$$" -fuzztime=$(FUZZTIME) -fuzzminimizetime=1x .); \
 	  done; \
 	done
 
