@@ -76,7 +76,9 @@ func (s *state) forget(p *Plan, now int64) {
 	s.c, s.in = cell{}, [inline]uint32{}
 	if s.more != nil {
 		s.more.ring = nil
-		clear(s.more.rest)
+		if s.more.rare != nil {
+			clear(s.more.rare.rest)
+		}
 	}
 	if s.waiting() {
 		s.schedule(p, max(now, s.newest))

@@ -124,7 +124,7 @@ type Plan struct {
 	rules   []rule
 	horizon int64 // ns after its last event in which a key has no state left
 	denies  int   // the first enforced rule with a limit of zero, or -1
-	simple  bool  // one enforced sliding window: the shortest way through
+	simple  bool  // one enforced rule: the shortest way through
 }
 
 // NewPlan returns the plan of the limits. It fails if there is none or one
@@ -152,7 +152,7 @@ func NewPlan(limits ...Limit) (*Plan, error) {
 		}
 	}
 	r := &p.rules[0]
-	p.simple = len(p.rules) == 1 && !r.gcra && !r.shadow && r.limit > 0
+	p.simple = len(p.rules) == 1 && !r.shadow && r.limit > 0
 	return p, nil
 }
 

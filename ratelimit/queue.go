@@ -14,11 +14,9 @@ type ticket struct {
 
 // join adds a ticket to the queue. The request fits within the limits.
 func (s *state) join(p *Plan, tk *ticket, now int64) {
-	if s.more == nil {
-		s.more = &more{}
-	}
 	tk.at = never
-	s.more.queue = append(s.more.queue, tk)
+	r := s.needRare()
+	r.queue = append(r.queue, tk)
 	s.schedule(p, max(now, s.newest))
 }
 
@@ -30,9 +28,9 @@ func (s *state) turn(p *Plan, n int, t int64) int64 {
 		}
 	}
 	tk := &ticket{at: never, n: n}
-	s.more.queue = append(s.more.queue, tk)
+	s.more.rare.queue = append(s.more.rare.queue, tk)
 	s.schedule(p, t)
-	s.more.queue = s.more.queue[:len(s.more.queue)-1]
+	s.more.rare.queue = s.more.rare.queue[:len(s.more.rare.queue)-1]
 	return tk.at
 }
 
@@ -43,28 +41,28 @@ func (s *state) leave(p *Plan, tk *ticket, now int64) bool {
 		return false
 	}
 	s.settle(p, now)
-	i := slices.Index(s.more.queue, tk)
+	i := slices.Index(s.more.rare.queue, tk)
 	if i < 0 {
 		return false
 	}
-	s.more.queue = slices.Delete(s.more.queue, i, i+1)
+	s.more.rare.queue = slices.Delete(s.more.rare.queue, i, i+1)
 	s.schedule(p, max(now, s.newest))
 	return true
 }
 
 // settle counts the tickets whose turn has come as events.
 func (s *state) settle(p *Plan, now int64) {
-	q := s.more.queue
+	q := s.more.rare.queue
 	due := 0
 	for due < len(q) && q[due].at <= now {
 		s.commit(p, q[due].n, max(q[due].at, s.newest), nil)
 		due++
 	}
 	if due == len(q) {
-		s.more.queue = nil
+		s.more.rare.queue = nil
 		return
 	}
-	s.more.queue = slices.Delete(q, 0, due)
+	s.more.rare.queue = slices.Delete(q, 0, due)
 }
 
 // schedule gives each ticket its turn, in their order: the earliest time, from
@@ -78,11 +76,11 @@ func (s *state) schedule(p *Plan, t int64) {
 			rules = append(rules, s.forecast(p, i, t))
 		}
 	}
-	for _, tk := range s.more.queue {
+	for _, tk := range s.more.rare.queue {
 		if tk.at == never || tk.wake != nil {
 			at := t
 			for i := range rules {
-				at = rules[i].earliest(tk.n, at, s.more.queue)
+				at = rules[i].earliest(tk.n, at, s.more.rare.queue)
 			}
 			if at < tk.at {
 				tk.at = at

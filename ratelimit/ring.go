@@ -139,20 +139,24 @@ func (g *ring) take(n int) int {
 	return n - left
 }
 
-// grown returns the words of a ring with room for that many entries, the old
-// ones first.
-func (g *ring) grown(entries int) []uint32 {
+// size returns how many words a ring with room for that many entries has.
+func (g *ring) size(entries int) int {
 	width := len(g.w) / g.slots()
 	size := max(8, len(g.w))
 	for size/width < entries {
 		size *= 2
 	}
-	w := make([]uint32, size)
+	return size
+}
+
+// move puts the entries into the words w, for which there is room, the oldest
+// first.
+func (g *ring) move(w []uint32) {
+	width := len(g.w) / g.slots()
 	for i := range int(g.c.n) {
 		copy(w[i*width:(i+1)*width], g.w[g.index(i):])
 	}
-	g.c.head = 0
-	return w
+	g.w, g.c.head = w, 0
 }
 
 // arrival and setArrival are the words of a GCRA cell.

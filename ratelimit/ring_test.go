@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func TestRingBehavesAsAList(t *testing.T) {
 						room = int(g.c.n) + 1
 					}
 					if room > g.slots() {
-						g.w = g.grown(room)
+						g.move(make([]uint32, g.size(room)))
 					}
 					g.put(n)
 					for range n {
@@ -72,8 +73,9 @@ func TestRingBehavesAsAList(t *testing.T) {
 					require.Equal(t, min(n, len(list)), took)
 					list = list[:len(list)-took]
 				}
-				require.EqualValues(t, len(list), g.c.used)
-				require.ElementsMatch(t, list, g.events())
+				if !slices.Equal(list, g.events()) {
+					require.Equal(t, list, g.events())
+				}
 			}
 		})
 	}
@@ -91,7 +93,7 @@ func TestGoneFindsWhereTheWindowBegins(t *testing.T) {
 					at += int64(rng.IntN(40))
 					g.ref = g.r.tick(at)
 					if int(g.c.n) == g.slots() {
-						g.w = g.grown(int(g.c.n) + 1)
+						g.move(make([]uint32, g.size(int(g.c.n)+1)))
 					}
 					g.put(1)
 				}

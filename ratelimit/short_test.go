@@ -54,23 +54,29 @@ func TestAllowAnswersAsTheModelWhateverComesBack(t *testing.T) {
 	}
 }
 
-// The same for a window in steps, whose model is Take.
-func TestAllowAnswersAsTakeInSteps(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		rng := rand.New(rand.NewPCG(12, 1))
-		const limit = 300
-		cfg := ratelimit.Config[string]{Limits: []ratelimit.Limit{ratelimit.Per(limit, time.Second)}}
-		a, b := ratelimit.MustNew(cfg), ratelimit.MustNew(cfg)
-		for range 3000 {
-			time.Sleep([]time.Duration{0, 1, time.Second / 255, time.Second / 9}[rng.IntN(4)])
-			if n := rng.IntN(limit); rng.IntN(20) == 0 {
-				a.Refund("k", n)
-				b.Refund("k", n)
-			}
-			if n := rng.IntN(limit); rng.IntN(4) == 0 {
-				require.Equal(t, a.Take("k", n), b.Take("k", n))
-			}
-			require.Equal(t, a.Take("k", 1).Allowed, b.Allow("k"))
-		}
-	})
+// The same for a window in steps and for GCRA, whose model is Take.
+func TestAllowAnswersAsTake(t *testing.T) {
+	const limit = 300
+	for name, limits := range map[string]ratelimit.Limit{
+		"steps": ratelimit.Per(limit, time.Second), "gcra": ratelimit.Rate(limit, time.Second, limit), "gcra of one": ratelimit.Rate(limit, time.Second, 1),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(12, 1))
+				cfg := ratelimit.Config[string]{Limits: []ratelimit.Limit{limits}}
+				a, b := ratelimit.MustNew(cfg), ratelimit.MustNew(cfg)
+				for range 3000 {
+					time.Sleep([]time.Duration{0, 1, time.Second / 255, time.Second / limit, time.Second / 9}[rng.IntN(5)])
+					if n := rng.IntN(limit); rng.IntN(20) == 0 {
+						a.Refund("k", n)
+						b.Refund("k", n)
+					}
+					if n := rng.IntN(limit); rng.IntN(4) == 0 {
+						require.Equal(t, a.Take("k", n), b.Take("k", n))
+					}
+					require.Equal(t, a.Take("k", 1).Allowed, b.Allow("k"))
+				}
+			})
+		})
+	}
 }

@@ -14,11 +14,18 @@ type state struct {
 	c      cell
 }
 
-// more is what only some keys need.
+// more is what a key of many events needs: one cache line, in which the ring is
+// as long as it is short.
 type more struct {
-	plan  *Plan    // nil means the default
-	ring  []uint32 // words of the first rule, once the inline ones are too few
-	rest  []extra  // the other rules
+	few  [8]uint32
+	ring []uint32 // words of the first rule, once the inline ones are too few: few, or an array of their own
+	rare *rare
+}
+
+// rare is what only few keys need.
+type rare struct {
+	plan  *Plan   // nil means the default
+	rest  []extra // the rules but the first
 	queue []*ticket
 }
 
@@ -42,7 +49,7 @@ func (s *state) ring(p *Plan, i int) ring {
 	}
 	switch {
 	case i > 0:
-		x := &s.more.rest[i-1]
+		x := &s.more.rare.rest[i-1]
 		g.c, g.w = &x.c, x.in[:]
 		if x.w != nil {
 			g.w = x.w
@@ -53,16 +60,22 @@ func (s *state) ring(p *Plan, i int) ring {
 	return g
 }
 
-// setWords gives rule i a larger ring.
-func (s *state) setWords(i int, w []uint32) {
+// grow gives g, the ring of rule i, room for that many entries.
+func (s *state) grow(g *ring, i, entries int) {
 	if i > 0 {
-		s.more.rest[i-1].w = w
+		g.move(make([]uint32, g.size(entries)))
+		s.more.rare.rest[i-1].w = g.w
 		return
 	}
 	if s.more == nil {
 		s.more = &more{}
 	}
-	s.more.ring, s.in = w, [inline]uint32{}
+	if size := g.size(entries); size > len(s.more.few) {
+		g.move(make([]uint32, size))
+	} else {
+		g.move(s.more.few[:])
+	}
+	s.more.ring, s.in = g.w, [inline]uint32{}
 }
 
 // equip readies a state for a plan that is not the default, or has several
@@ -71,28 +84,42 @@ func (s *state) equip(p, byDefault *Plan) {
 	if p == byDefault && len(p.rules) == 1 {
 		return
 	}
-	s.more = &more{rest: make([]extra, len(p.rules)-1)}
+	r := s.needRare()
+	r.rest = make([]extra, len(p.rules)-1)
 	if p != byDefault {
-		s.more.plan = p
+		r.plan = p
 	}
 }
 
 // plan returns the plan of the key.
 func (s *state) plan(byDefault *Plan) *Plan {
-	if s.more != nil && s.more.plan != nil {
-		return s.more.plan
+	if s.more != nil && s.more.rare != nil && s.more.rare.plan != nil {
+		return s.more.rare.plan
 	}
 	return byDefault
 }
 
+// needRare returns what only few keys have, and makes it if there is none.
+func (s *state) needRare() *rare {
+	if s.more == nil {
+		s.more = &more{}
+	}
+	if s.more.rare == nil {
+		s.more.rare = &rare{}
+	}
+	return s.more.rare
+}
+
 // waiting tells whether somebody has a place in the future.
-func (s *state) waiting() bool { return s.more != nil && len(s.more.queue) > 0 }
+func (s *state) waiting() bool {
+	return s.more != nil && s.more.rare != nil && len(s.more.rare.queue) > 0
+}
 
 // end returns when nothing that s holds will count any more.
 func (s *state) end(p *Plan) int64 {
 	last := s.newest
 	if s.waiting() {
-		last = max(last, s.more.queue[len(s.more.queue)-1].at)
+		last = max(last, s.more.rare.queue[len(s.more.rare.queue)-1].at)
 	}
 	return last + p.horizon
 }
@@ -294,9 +321,7 @@ func (s *state) put(g *ring, i, n int) {
 		room = int(g.c.n) + 1
 	}
 	if room > g.slots() {
-		w := g.grown(room)
-		s.setWords(i, w)
-		g.w = w
+		s.grow(g, i, room)
 	}
 	g.put(n)
 }
@@ -330,8 +355,8 @@ func (s *state) allowExact(r *rule, now int64) bool {
 	}
 	if int(c.n) == len(w) {
 		g := s.ring1(r)
-		w = g.grown(int(c.n) + 1)
-		s.setWords(0, w)
+		s.grow(&g, 0, int(c.n)+1)
+		w = g.w
 	}
 	w[int(c.head+c.n)&(len(w)-1)] = uint32(r.tick(t))
 	c.n++
@@ -351,10 +376,13 @@ func (s *state) ring1(r *rule) ring {
 
 // allowOne is take of one permit for a plan that is simple, without a queue.
 func (s *state) allowOne(p *Plan, now int64) bool {
-	if r := &p.rules[0]; !r.wide {
+	r, t := &p.rules[0], max(now, s.newest)
+	switch {
+	case r.gcra:
+		return s.allowGCRA(r, t)
+	case !r.wide:
 		return s.allowExact(r, now)
 	}
-	t := max(now, s.newest)
 	g := s.ring(p, 0)
 	if g.c.n > 0 {
 		if g.leaves(0) <= t {
@@ -366,11 +394,21 @@ func (s *state) allowOne(p *Plan, now int64) bool {
 	}
 	g.ref = g.r.tick(t)
 	if int(g.c.n) == g.slots() {
-		w := g.grown(int(g.c.n) + 1)
-		s.setWords(0, w)
-		g.w = w
+		s.grow(&g, 0, int(g.c.n)+1)
 	}
 	g.put(1)
+	s.newest = t
+	return true
+}
+
+// allowGCRA is allowOne under a GCRA rule at t, which is not before newest.
+func (s *state) allowGCRA(r *rule, t int64) bool {
+	g := ring{w: s.in[:]}
+	tat := max(g.arrival(), t)
+	if tat-t > r.interval*int64(r.limit-1) {
+		return false
+	}
+	g.setArrival(tat + r.interval)
 	s.newest = t
 	return true
 }

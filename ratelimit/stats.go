@@ -97,5 +97,5 @@ func (s *state) pending(p *Plan, now int64) int {
 		return 0
 	}
 	s.settle(p, now)
-	return len(s.more.queue)
+	return len(s.more.rare.queue)
 }

@@ -137,9 +137,9 @@ func (sh *shard[K]) remove(i int) {
 	}
 	*sh.slot(last) = slot[K]{} // nothing that it pointed to stays alive
 	sh.n--
-	// Chunks and index follow, with a margin so that a key that comes and
-	// goes does not allocate each time.
-	if chunks := sh.n>>chunkBits + 2; chunks < len(sh.chunks) {
+	// Chunks and index follow, with a margin, half a chunk, so that a key that
+	// comes and goes does not allocate each time.
+	if chunks := (sh.n + chunkSize + chunkSize/2 - 1) >> chunkBits; chunks < len(sh.chunks) {
 		sh.chunks[len(sh.chunks)-1] = nil
 		sh.chunks = sh.chunks[:chunks]
 	}

@@ -16,7 +16,9 @@ func newShard[K comparable]() *shard[K] {
 
 func (sh *shard[K]) hash(key K) uint32 { return uint32(maphash.Comparable(sh.seed, key)) }
 
-// valid checks what must hold of a shard whenever its lock is free.
+// valid checks what must hold of a shard whenever its lock is free. It asks
+// for a require only where something is wrong: a few of them for each slot would
+// take most of the time of these tests.
 func (sh *shard[K]) valid(t *testing.T) {
 	t.Helper()
 	used := 0
@@ -27,23 +29,30 @@ func (sh *shard[K]) valid(t *testing.T) {
 		}
 		used++
 		i := int(uint32(e)) - 1
-		require.Less(t, i, sh.n, "an entry for a slot that is not in use")
-		require.False(t, seen[i], "two entries for one slot")
+		if i >= sh.n || seen[i] {
+			require.Failf(t, "an entry for a slot that is not in use, or has another", "slot %d of %d", i, sh.n)
+		}
 		seen[i] = true
-		require.Equal(t, sh.hash(sh.slot(i).key), uint32(e>>32))
+		if sh.hash(sh.slot(i).key) != uint32(e>>32) {
+			require.Failf(t, "an entry with the hash of another key", "slot %d", i)
+		}
 		// No gap between where the entry should be and where it is.
 		mask := len(sh.index) - 1
 		for p := int(e>>32) & mask; p != pos; p = (p + 1) & mask {
-			require.NotZero(t, sh.index[p], "a search would end before the entry")
+			if sh.index[p] == 0 {
+				require.Failf(t, "a search would end before the entry", "slot %d", i)
+			}
 		}
 	}
 	require.Equal(t, sh.n, used)
 	if len(sh.index) > 0 {
 		require.Less(t, used, len(sh.index), "a search needs an empty place to end at")
 	}
-	require.LessOrEqual(t, len(sh.chunks), sh.n>>chunkBits+2)
+	require.LessOrEqual(t, len(sh.chunks), (sh.n+chunkSize/2-1)>>chunkBits+1)
 	for i := sh.n; i>>chunkBits < len(sh.chunks) && i&(chunkSize-1) < len(sh.chunks[i>>chunkBits]); i++ {
-		require.Zero(t, *sh.slot(i), "a free slot keeps nothing alive")
+		if *sh.slot(i) != (slot[K]{}) {
+			require.Failf(t, "a free slot keeps something alive", "slot %d", i)
+		}
 	}
 }
 
@@ -57,21 +66,23 @@ func TestShardBehavesAsAMap(t *testing.T) {
 				key := rng.IntN(universe)
 				i := sh.find(sh.hash(key), key)
 				value, ok := model[key]
-				require.Equal(t, ok, i >= 0)
+				if ok != (i >= 0) || ok && value != sh.slot(i).newest {
+					require.Failf(t, "not as the model", "key %d in slot %d, want %v, %d", key, i, ok, value)
+				}
 				switch {
 				case ok && rng.IntN(3) > 0 && (step/5000)%2 == 1, ok && rng.IntN(4) == 0:
-					require.Equal(t, value, sh.slot(i).newest)
 					sh.remove(i)
 					delete(model, key)
 				case ok:
-					require.Equal(t, value, sh.slot(i).newest)
 				default:
 					i = sh.add(sh.hash(key), key)
 					require.Equal(t, sh.n-1, i)
 					sh.slot(i).newest = int64(step)
 					model[key] = int64(step)
 				}
-				require.Len(t, model, sh.n)
+				if len(model) != sh.n {
+					require.Equal(t, len(model), sh.n)
+				}
 				if step%97 == 0 {
 					sh.valid(t)
 				}
@@ -83,7 +94,7 @@ func TestShardBehavesAsAMap(t *testing.T) {
 			}
 			sh.valid(t)
 			require.LessOrEqual(t, len(sh.index), 32, "the index shrinks with the keys")
-			require.LessOrEqual(t, len(sh.chunks), 2)
+			require.Len(t, sh.chunks, 1)
 		})
 	}
 }
@@ -212,7 +223,9 @@ func TestASweepRestsAndYetForgetsInTime(t *testing.T) {
 		for i := range sh.n {
 			if s := sh.slot(i); s.end(plan) <= now {
 				seen[s.key] = idle[s.key] + 100
-				require.LessOrEqual(t, seen[s.key], 4*most+200, "removed ones move others behind the hand")
+				if seen[s.key] > 4*most+200 { // removed ones move others behind the hand
+					require.LessOrEqual(t, seen[s.key], 4*most+200)
+				}
 			}
 		}
 		idle = seen

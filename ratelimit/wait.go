@@ -80,7 +80,7 @@ func enqueue(at site, n int, longest time.Duration, wake chan struct{}) (*ticket
 	case at.outside():
 	case d.RetryAfter > longest:
 		reason = TurnTooLate
-	case s.waiting() && len(s.more.queue) >= set.maxWaiting:
+	case s.waiting() && len(s.more.rare.queue) >= set.maxWaiting:
 		reason = QueueFull
 	default:
 		tk := &ticket{n: n, wake: wake, mark: at.mark()}
