@@ -54,7 +54,40 @@ func TestAllowAnswersAsTheModelWhateverComesBack(t *testing.T) {
 	}
 }
 
-// The same for a window in steps and for GCRA, whose model is Take.
+// What has left the window may stay in the ring while there is room, and yet
+// never so long that its stamp, 32 bits of a tick, could be taken for a younger
+// one: after bursts that make the ring large, events come one by one for many
+// laps of the stamps.
+func TestWhatStaysInTheRingNeverCountsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const limit, window = 100, time.Second // of 1 ns ticks, of which a stamp has 4.3 s
+		rng := rand.New(rand.NewPCG(13, 1))
+		o := &oracle{limit: limit, window: window}
+		l := limiter(t, ratelimit.Per(limit, window))
+		start := time.Now()
+		allow := func() {
+			now := time.Since(start)
+			want := o.wait(1, now) == 0
+			require.Equal(t, want, l.Allow("a"))
+			if want {
+				o.add(1, now)
+			}
+			require.Equal(t, limit-o.used(now), l.Peek("a").Remaining)
+		}
+		for range 100 {
+			for range limit + 1 {
+				allow()
+			}
+			for range rng.IntN(12) {
+				time.Sleep(window - time.Duration(rng.IntN(3)*rng.IntN(int(window/2))))
+				allow()
+			}
+			o.log = o.log[max(0, len(o.log)-3*limit):]
+		}
+	})
+}
+
+// Of a window in steps and of GCRA the model is Take.
 func TestAllowAnswersAsTake(t *testing.T) {
 	const limit = 300
 	for name, limits := range map[string]ratelimit.Limit{

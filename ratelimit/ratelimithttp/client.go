@@ -77,7 +77,7 @@ func (c *clientFinder) find(r *http.Request) (netip.Prefix, bool) {
 		if len(values) != 1 {
 			return netip.Prefix{}, false // not set, or by two, one of whom is not the proxy
 		}
-		address, ok = parse(values[0])
+		address, ok = parse(strings.TrimSpace(values[0]))
 	case c.TrustedHops > 0:
 		address, ok = c.byHops(r)
 	case len(c.TrustedProxies) > 0:
@@ -85,14 +85,13 @@ func (c *clientFinder) find(r *http.Request) (netip.Prefix, bool) {
 	default:
 		address, ok = parse(r.RemoteAddr)
 	}
-	if !ok {
+	switch {
+	case !ok:
 		return netip.Prefix{}, false
+	case address.Is4():
+		return netip.PrefixFrom(address, 32), true
 	}
-	bits := 32
-	if address.Is6() {
-		bits = c.IPv6Bits
-	}
-	prefix, err := address.Prefix(bits)
+	prefix, err := address.Prefix(c.IPv6Bits)
 	return prefix, err == nil
 }
 
@@ -101,7 +100,7 @@ func (c *clientFinder) byHops(r *http.Request) (netip.Addr, bool) {
 	left := c.TrustedHops
 	for value := range fromTheLast(r.Header["X-Forwarded-For"]) {
 		if left--; left == 0 {
-			return parse(value)
+			return parse(strings.TrimSpace(value))
 		}
 	}
 	return netip.Addr{}, false // it did not come through all the proxies
@@ -115,7 +114,7 @@ func (c *clientFinder) byProxies(r *http.Request) (netip.Addr, bool) {
 		return address, ok
 	}
 	for value := range fromTheLast(r.Header["X-Forwarded-For"]) {
-		if address, ok = parse(value); !ok || !c.trusted(address) {
+		if address, ok = parse(strings.TrimSpace(value)); !ok || !c.trusted(address) {
 			return address, ok
 		}
 	}
@@ -154,7 +153,6 @@ func fromTheLast(fields []string) func(yield func(string) bool) {
 // parse reads an address with or without a port. Brackets and zones are left
 // off, and IPv4 addresses in IPv6 are IPv4.
 func parse(text string) (netip.Addr, bool) {
-	text = strings.TrimSpace(text)
 	if address, err := netip.ParseAddrPort(text); err == nil {
 		return address.Addr().Unmap().WithZone(""), true
 	}
