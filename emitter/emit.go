@@ -33,6 +33,9 @@ func (t *Topic[T]) Emit(v T) (heard bool) {
 		return false
 	}
 	size := b.n.Load()
+	if size == 1 && b.nodes[0].state.Load() == queued && b.nodes[0].mailbox().offer(v) {
+		return true // nothing was called that could panic
+	}
 	at := 0 // who is being called, or -1
 	defer func() {
 		if at >= 0 {
@@ -60,7 +63,12 @@ func (t *Topic[T]) Emit(v T) (heard bool) {
 
 // special calls n, which is not plain, for Emit.
 func (t *Topic[T]) special(n *node[T], v T) (called, stop bool) {
-	called, err := n.invoke(context.Background(), v)
+	var err error
+	if n.state.Load() == queued {
+		called, err = true, n.mailbox().push(context.Background(), v)
+	} else {
+		called, err = n.invoke(context.Background(), v)
+	}
 	if err == nil {
 		return called, false
 	}

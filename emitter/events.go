@@ -112,7 +112,6 @@ func (m *mailbox[T]) pull(ctx context.Context, yield func(T) bool, signal, ended
 	if m.overflow == Block {
 		m.reader.Store(goroutine())
 	}
-	var none T
 	for {
 		select {
 		case <-signal:
@@ -131,13 +130,9 @@ func (m *mailbox[T]) pull(ctx context.Context, yield func(T) bool, signal, ended
 				}
 			}
 		}
-		for hand := m.fetch(); hand != nil; hand = m.fetch() {
-			for at, v := range hand {
-				if ctx.Err() != nil || !m.begin(len(hand)-at-1) {
-					return
-				}
-				hand[at] = none
-				if !yield(v) {
+		for m.fetch() > 0 {
+			for m.hand.n > 0 {
+				if ctx.Err() != nil || !m.begin() || !yield(m.hand.get()) {
 					return
 				}
 			}
@@ -153,6 +148,7 @@ func (m *mailbox[T]) pull(ctx context.Context, yield func(T) bool, signal, ended
 func (m *mailbox[T]) leaveReader() {
 	m.sub.Off()
 	m.shut() // Drain has ended it without that
+	m.hand = ring[T]{}
 	m.mu.Lock()
 	busy := m.busy
 	m.busy = false

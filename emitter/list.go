@@ -14,6 +14,16 @@ type node[T any] struct {
 	fnc func(context.Context, T) error // called instead if it is not nil
 }
 
+// mailbox is where the events for an asynchronous listener go as they are, and
+// n.fnc is its push. It is nil if there is none, or one for something else.
+func (n *node[T]) mailbox() *mailbox[T] {
+	if n.more == nil {
+		return nil
+	}
+	m, _ := n.more.box.(*mailbox[T])
+	return m
+}
+
 // describe is the name of the listener in errors and logs.
 func (n *node[T]) describe() string {
 	if name := n.name(); name != "" {

@@ -3,7 +3,6 @@ package emitter
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -141,127 +140,6 @@ func TestListLetsGo(t *testing.T) {
 	topic.Clear()
 	require.Nil(t, topic.list.Load())
 	require.Nil(t, topic.core.busy)
-}
-
-func TestRingIsAQueue(t *testing.T) {
-	for seed := range uint64(100) {
-		r := rand.New(rand.NewPCG(seed, 2))
-		var ring ring[*int]
-		var want []*int
-		for i := range 300 {
-			switch op := r.IntN(5); {
-			case op < 2 || len(want) == 0:
-				ring.put(&i)
-				want = append(want, &i)
-			case op == 2:
-				ring.unget(&i)
-				want = append([]*int{&i}, want...)
-			default:
-				require.Same(t, want[0], ring.get())
-				want = want[1:]
-			}
-			require.Equal(t, len(want), ring.n)
-			held := 0
-			for _, p := range ring.buf {
-				if p != nil {
-					held++
-				}
-			}
-			require.Equal(t, len(want), held, "what was taken is not held on to")
-		}
-	}
-}
-
-// boxed makes a mailbox with size events in its queue that nobody empties.
-func boxed(t *testing.T, o Overflow, size int) (*mailbox[int], *node[int]) {
-	topic := MustNew[int](Config{Logger: slog.New(slog.DiscardHandler)})
-	cfg := SubConfig{Async: true, Queue: size, Overflow: o}
-	n, err := newNode[int](cfg, nil, 1)
-	require.NoError(t, err)
-	m := newMailbox[int](&topic.core, &n.Sub, func() string { return "test" }, cfg)
-	m.wake = func() {}
-	n.fnc = m.push
-	require.NoError(t, topic.add(n, false))
-	for v := range size {
-		require.NoError(t, topic.EmitContext(t.Context(), v))
-	}
-	return m, n
-}
-
-// The end of a subscription between any two steps of the one who empties its
-// queue: each event is delivered or dropped, and none is both.
-func TestMailboxShutBetweenSteps(t *testing.T) {
-	for _, o := range []Overflow{Block, DropOldest, Fail} {
-		for at := range 8 {
-			m, n := boxed(t, o, 3)
-			begun := uint64(0)
-			steps := 0
-			step := func() {
-				if steps++; steps-1 == at {
-					require.True(t, n.Off())
-				}
-			}
-			step()
-			for hand := m.fetch(); hand != nil; hand = m.fetch() {
-				step()
-				for i := range hand {
-					if !m.begin(len(hand) - i - 1) {
-						break
-					}
-					begun++
-					step()
-				}
-			}
-			s := m.stats()
-			require.Equal(t, begun, s.Delivered, "policy %v, step %d", o, at)
-			require.EqualValues(t, 3, s.Delivered+s.Dropped)
-			require.Zero(t, s.Queued)
-			require.True(t, n.idle())
-			if at == 0 {
-				require.EqualValues(t, 3, s.Dropped)
-			}
-		}
-	}
-}
-
-// A Goexit between any two events puts back what was in the hand, in order, and
-// after the end of the subscription nothing.
-func TestMailboxPutBack(t *testing.T) {
-	for at := range 4 {
-		m, _ := boxed(t, Block, 3)
-		hand := m.fetch()
-		for i := range at {
-			if i < len(hand) {
-				require.True(t, m.begin(len(hand)-i-1))
-			}
-		}
-		m.putBack(min(at, 3))
-		s := m.stats()
-		require.EqualValues(t, min(at, 3), s.Delivered)
-		require.Equal(t, 3-min(at, 3), s.Queued)
-		rest := m.fetch()
-		require.Equal(t, []int{0, 1, 2}[min(at, 3):], append([]int{}, rest...))
-	}
-	m, n := boxed(t, Block, 3)
-	m.fetch()
-	n.Off()
-	m.putBack(1)
-	require.Equal(t, SubStats{Queue: 3, Dropped: 3}, m.stats())
-}
-
-// A queue that was long gives its array back when it is empty.
-func TestMailboxGivesLongArraysBack(t *testing.T) {
-	m, _ := boxed(t, Unbounded, 0)
-	for v := range 10 * large {
-		require.NoError(t, m.push(t.Context(), v))
-	}
-	for hand := m.fetch(); hand != nil; hand = m.fetch() {
-		for i := range hand {
-			require.True(t, m.begin(len(hand)-i-1))
-		}
-	}
-	require.Nil(t, m.ring.buf)
-	require.LessOrEqual(t, cap(m.hand), 2*batch)
 }
 
 func TestGoroutineTellsGoroutinesApart(t *testing.T) {

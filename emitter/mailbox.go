@@ -4,18 +4,17 @@ import (
 	"context"
 	"math"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
-// batch is how many events a listener takes at once. Where events in the queue
-// may still be dropped it takes one, so that those are the oldest indeed.
-const batch = 64
-
-// linger is how often the goroutine of a listener yields before it looks for
-// more events.
-const linger = 1
+// linger and lingerFor are how often, and for how long, the goroutine of a
+// listener yields in a stream of events before it looks for more.
+const (
+	linger    = 16
+	lingerFor = 2 * time.Microsecond
+)
 
 // shutMark in mailbox.left says that nothing is delivered any more.
 const shutMark = math.MinInt32
@@ -27,8 +26,9 @@ const large = 1024
 // a goroutine that exists only while there are events, or the reader of Events.
 //
 // Invariants, whenever mu is free: queued ≤ size, unless size was lifted by
-// Unbounded; if there are events in ring then busy; if somebody is at the gate
-// then queued = size, or whoever empties the queue is about to see waiting.
+// Unbounded; left ≤ bound; if there are events in ring then busy; if somebody is
+// at the gate then queued = size, or whoever empties the queue is about to see
+// waiting.
 type mailbox[T any] struct {
 	core *core
 	sub  *Sub
@@ -38,25 +38,31 @@ type mailbox[T any] struct {
 
 	size     int
 	overflow Overflow
-	take     int // events to take at once
+	single   bool // events are taken one at a time: those in the queue may still be dropped, the oldest first
 
-	waiting atomic.Int32  // length of gate; written with mu held
-	reader  atomic.Uint64 // the goroutine that empties the queue if size may block it; written by it
+	reader atomic.Uint64 // the goroutine that empties the queue if size may block it; written by it
 
-	mu     sync.Mutex // guards all below; never held over a wait or a function of the user
+	// The two groups below are each written for every event, by those who emit
+	// and by the one who empties the queue, so they are kept apart.
+	_ [64]byte
+
+	mu     sync.Mutex // guards this group; never held over a wait or a function of the user
 	ring   ring[T]
-	gate   []*entrant[T] // blocked emits, the first first
-	busy   bool          // somebody empties the queue
+	bound  int           // left when it was last looked at, which has not grown since; see roomLocked
 	ended  bool          // no event is accepted
-	hand   []T           // the events that were taken, nil after shut
+	busy   bool          // somebody empties the queue
+	gate   []*entrant[T] // blocked emits, the first first
+	taken  int           // the events that were taken last, zero when they have been counted
 	counts struct{ delivered, dropped uint64 }
 	slow   slowness
 
-	// left is written for each event by the goroutine that empties the queue, so
-	// it is kept away from what an emit touches.
-	_    [64]byte
-	left atomic.Int64 // events taken that the listener has not begun, or shutMark; see begin
-	_    [56]byte
+	_ [64]byte
+
+	left    atomic.Int64 // events taken that the listener has not begun, or shutMark; see begin
+	waiting atomic.Int32 // length of gate; written with mu held
+	hand    ring[T]      // the events that were taken; of the one who empties the queue alone
+
+	_ [64]byte
 }
 
 // entrant is an emit that waits for room.
@@ -69,16 +75,30 @@ type entrant[T any] struct {
 // newMailbox makes the mailbox of s, whose name who tells. It cannot empty itself
 // yet.
 func newMailbox[T any](c *core, s *Sub, who func() string, cfg SubConfig) *mailbox[T] {
-	m := &mailbox[T]{core: c, sub: s, who: who, size: cfg.Queue, overflow: cfg.Overflow, take: batch, end: func() {}}
+	m := &mailbox[T]{core: c, sub: s, who: who, size: cfg.Queue, overflow: cfg.Overflow, end: func() {}}
 	switch cfg.Overflow {
 	case Unbounded:
 		m.size = math.MaxInt
 	case DropOldest, Latest:
-		m.take = 1
+		m.single = true
 	}
 	m.slow = slowness{after: c.config().SlowAfter, site: callSite()}
 	s.more.box = m
 	return m
+}
+
+// offer puts v into the queue if there is nothing else to be done, and else
+// leaves all of it to push. It calls no function of the user, and so cannot
+// panic.
+func (m *mailbox[T]) offer(v T) bool {
+	m.mu.Lock()
+	if m.ended || len(m.gate) > 0 || m.ring.n+m.bound >= m.size || m.overflow == Unbounded && m.ring.n >= large {
+		m.mu.Unlock()
+		return false
+	}
+	m.putLocked(v)
+	m.mu.Unlock()
+	return true
 }
 
 // push puts v into the queue, or does what the policy says when it is full. It
@@ -89,7 +109,7 @@ func (m *mailbox[T]) push(ctx context.Context, v T) error {
 		m.mu.Unlock()
 		return nil
 	}
-	if len(m.gate) == 0 && (m.ring.n < m.size-batch || m.queuedLocked() < m.size) {
+	if len(m.gate) == 0 && m.roomLocked() {
 		m.putLocked(v)
 		grown := m.overflow == Unbounded && m.slow.grown(m.ring.n)
 		m.mu.Unlock()
@@ -121,6 +141,17 @@ func (m *mailbox[T]) push(ctx context.Context, v T) error {
 // queuedLocked is how many events wait.
 func (m *mailbox[T]) queuedLocked() int { return m.ring.n + max(0, int(m.left.Load())) }
 
+// roomLocked reports whether there is room for an event. It looks at left, which
+// the listener's goroutine writes for each event, only if what it was before
+// leaves a doubt.
+func (m *mailbox[T]) roomLocked() bool {
+	if m.ring.n+m.bound < m.size {
+		return true
+	}
+	m.bound = max(0, int(m.left.Load()))
+	return m.ring.n+m.bound < m.size
+}
+
 // putLocked puts v into the queue, for which there is room.
 func (m *mailbox[T]) putLocked(v T) {
 	m.ring.put(v)
@@ -138,7 +169,7 @@ func (m *mailbox[T]) fullErrorLocked(self bool) error {
 // admitLocked lets in those at the gate for whom there is room, or who need not
 // wait any more.
 func (m *mailbox[T]) admitLocked() {
-	for len(m.gate) > 0 && (m.ended || m.queuedLocked() < m.size) {
+	for len(m.gate) > 0 && (m.ended || m.roomLocked()) {
 		e := m.gate[0]
 		m.gate[0] = nil
 		m.gate = m.gate[1:]
@@ -156,42 +187,54 @@ func (m *mailbox[T]) admitLocked() {
 	}
 }
 
-// fetch takes events for the listener into its hand. If there are none, it has
-// let go of the mailbox when fetch returns nil.
-func (m *mailbox[T]) fetch() []T {
+// fetch takes the events that wait into the hand, which is empty, and returns
+// how many they are. If there are none, it has let go of the mailbox when it
+// returns.
+func (m *mailbox[T]) fetch() int {
 	m.mu.Lock()
-	m.counts.delivered += uint64(len(m.hand))
-	m.hand = m.hand[:0]
-	for len(m.hand) < m.take && m.ring.n > 0 {
-		m.hand = append(m.hand, m.ring.get())
+	m.counts.delivered += uint64(m.taken)
+	m.taken = m.ring.n
+	m.slow.relieved(m.ring.n, m.size)
+	switch {
+	case m.taken == 0:
+		m.letGoLocked()
+		return 0
+	case m.single:
+		m.taken = 1
+		m.hand.put(m.ring.get())
+	default:
+		m.ring, m.hand = m.hand, m.ring
+		m.bound = m.taken
+		m.left.Store(int64(m.taken))
 	}
-	hand := m.hand
-	m.slow.relieved(m.ring.n+len(hand), m.size)
-	if len(hand) > 0 {
-		if m.take > 1 {
-			m.left.Store(int64(len(hand)))
+	n := m.taken
+	m.mu.Unlock()
+	return n
+}
+
+// letGoLocked ends the work on an empty queue, and unlocks.
+func (m *mailbox[T]) letGoLocked() {
+	for _, r := range []*ring[T]{&m.ring, &m.hand} {
+		if len(r.buf) > large {
+			*r = ring[T]{}
 		}
-		m.mu.Unlock()
-		return hand
-	}
-	if len(m.ring.buf) > large {
-		m.ring = ring[T]{}
 	}
 	m.busy = false
 	m.mu.Unlock()
 	m.sub.returned()
-	return nil
 }
 
-// begin is called before the listener gets one of the events in its hand, with
-// how many are left there after it. It reports whether it is to get it: the
-// compare-and-swap fails if shut came first, which has then counted the event
-// as dropped. One that was taken alone has begun when it was taken.
-func (m *mailbox[T]) begin(left int) bool {
-	if m.take == 1 {
+// begin is called before the listener gets the first of the events in the hand,
+// and reports whether it is to get it: the compare-and-swap fails if shut came
+// first, which has then counted all of them as dropped, and they are forgotten.
+// One that was taken alone has begun when it was taken.
+func (m *mailbox[T]) begin() bool {
+	if m.single {
 		return true
 	}
-	if !m.left.CompareAndSwap(int64(left)+1, int64(left)) {
+	n := int64(m.hand.n)
+	if !m.left.CompareAndSwap(n, n-1) {
+		m.hand = ring[T]{}
 		return false
 	}
 	if m.waiting.Load() > 0 { // after left: a blocked emit looks at left after it has set waiting
@@ -206,7 +249,6 @@ func (m *mailbox[T]) begin(left int) bool {
 func (m *mailbox[T]) listener(fn func(context.Context, T) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	m.end = cancel
-	call := func(v T) error { return fn(ctx, v) }
 	var work func()
 	work = func() {
 		returned := false
@@ -215,48 +257,53 @@ func (m *mailbox[T]) listener(fn func(context.Context, T) error) {
 				go work() // the listener has called Goexit: the rest is for another goroutine
 			}
 		}()
-		m.work(call)
+		m.work(ctx, fn)
 		returned = true
 	}
 	m.wake = func() { go work() }
 }
 
-// work empties the queue. Before it looks whether there is more it lets others
-// run for a moment: to start anew costs more, and so does to fight with those
-// who emit for every single event.
-func (m *mailbox[T]) work(call func(T) error) {
+// work empties the queue.
+func (m *mailbox[T]) work(ctx context.Context, fn func(context.Context, T) error) {
 	if m.overflow == Block {
 		m.reader.Store(goroutine())
 		defer m.reader.Store(0)
 	}
-	for {
-		hand := m.fetch()
-		if hand == nil {
-			return
+	for n := m.fetch(); n > 0; n = m.fetch() {
+		for m.hand.n > 0 {
+			m.span(ctx, fn)
 		}
-		for at := 0; at < len(hand); {
-			at = m.span(call, hand, at)
-		}
-		for range linger {
-			runtime.Gosched()
-		}
+		pause(n > 1)
 	}
 }
 
-// span gives the listener the events in hand from the one at index at on, up to
-// the first at which it panics, and returns the index of the one after it.
-func (m *mailbox[T]) span(call func(T) error, hand []T, at int) (next int) {
+// pause lets others run for a moment before there is another look at the queue:
+// to start anew costs more, and so does to fight with those who emit for every
+// single event. Where events come in a stream, it gives them time to gather.
+func pause(stream bool) {
+	runtime.Gosched()
+	if !stream {
+		return
+	}
+	start := time.Now()
+	for i := 1; i < linger && time.Since(start) < lingerFor; i++ {
+		runtime.Gosched()
+	}
+}
+
+// span gives the listener the events in the hand, up to the first at which it
+// panics.
+func (m *mailbox[T]) span(ctx context.Context, fn func(context.Context, T) error) {
 	returned := false
 	out := outcome{}
 	defer func() {
 		if returned {
 			return
 		}
-		next = at + 1
 		told := false
 		defer func() {
 			if !told { // Goexit, by the listener or by a hook that heard of its panic
-				m.putBack(next)
+				m.putBack()
 			}
 		}()
 		if r := recover(); r != nil {
@@ -264,32 +311,28 @@ func (m *mailbox[T]) span(call func(T) error, hand []T, at int) (next int) {
 			told = true
 		}
 	}()
-	var none T
-	for ; at < len(hand) && m.begin(len(hand)-at-1); at++ {
-		v := hand[at]
-		hand[at] = none
-		if err := call(v); err != nil && err != ErrStop {
+	for m.hand.n > 0 && m.begin() {
+		if err := fn(ctx, m.hand.get()); err != nil && err != ErrStop {
 			m.core.failed(m.who, err, &out)
 		}
 	}
 	returned = true
-	return len(hand)
 }
 
 // putBack puts what is left in the hand back to the front of the queue.
-func (m *mailbox[T]) putBack(from int) {
+func (m *mailbox[T]) putBack() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.hand == nil {
+	if m.left.Load() == shutMark {
+		m.hand = ring[T]{}
 		return
 	}
-	rest := m.hand[from:]
-	for _, v := range slices.Backward(rest) {
-		m.ring.unget(v)
-	}
-	clear(rest)
-	m.hand = m.hand[:from]
+	m.taken -= m.hand.n
 	m.left.Store(0)
+	for m.ring.n > 0 {
+		m.hand.put(m.ring.get())
+	}
+	m.ring, m.hand = m.hand, m.ring
 }
 
 // shut implements box.
@@ -299,8 +342,8 @@ func (m *mailbox[T]) shut() {
 	m.ended = true
 	left := max(0, int(m.left.Swap(shutMark)))
 	m.counts.dropped += uint64(m.ring.n + left)
-	m.counts.delivered += uint64(len(m.hand) - left)
-	m.hand = nil
+	m.counts.delivered += uint64(m.taken - left)
+	m.taken = 0
 	m.ring = ring[T]{}
 	m.admitLocked()
 }
@@ -321,7 +364,7 @@ func (m *mailbox[T]) stats() SubStats {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	s := SubStats{Queued: m.queuedLocked(), Queue: m.size, Delivered: m.counts.delivered, Dropped: m.counts.dropped}
-	s.Delivered += uint64(len(m.hand) - max(0, int(m.left.Load())))
+	s.Delivered += uint64(m.taken - max(0, int(m.left.Load())))
 	if m.overflow == Unbounded {
 		s.Queue = 0
 	}
@@ -338,14 +381,6 @@ type ring[T any] struct {
 func (r *ring[T]) put(v T) {
 	r.grow()
 	r.buf[(r.head+r.n)&(len(r.buf)-1)] = v
-	r.n++
-}
-
-// unget puts v before the others.
-func (r *ring[T]) unget(v T) {
-	r.grow()
-	r.head = (r.head - 1) & (len(r.buf) - 1)
-	r.buf[r.head] = v
 	r.n++
 }
 

@@ -10,6 +10,7 @@ import (
 // listener change them, and only upwards.
 const (
 	plain   uint32 = iota // call node.fn and nothing else
+	queued                // offer it to node.mailbox, and if that will not do, push it there
 	special               // called by node.invoke
 	fired                 // a once listener that has had its event
 	off                   // ended

@@ -128,7 +128,10 @@ func (t *Topic[T]) add(n *node[T], prepend bool) error {
 	c := &t.core
 	n.topic = t
 	n.track = n.track || c.config().Track
-	if n.once || n.track || n.fnc != nil {
+	switch {
+	case n.mailbox() != nil && !n.once:
+		n.state.Store(queued)
+	case n.once || n.track || n.fnc != nil:
 		n.state.Store(special)
 	}
 	c.mu.Lock()
