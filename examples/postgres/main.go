@@ -67,7 +67,7 @@ func run(ctx context.Context, w io.Writer) (err error) {
 	}
 	fmt.Fprintln(w, version)
 
-	fmt.Fprintln(w, "1. Fifty callers on four connections.")
+	fmt.Fprintln(w, "1. Fifty callers on eight connections.")
 	report(w, db, load(ctx, db, 50, 10))
 
 	fmt.Fprintln(w, "2. An operator ends all idle connections. Nobody notices.")
