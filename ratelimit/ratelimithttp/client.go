@@ -153,6 +153,9 @@ func fromTheLast(fields []string) func(yield func(string) bool) {
 // parse reads an address with or without a port. Brackets and zones are left
 // off, and IPv4 addresses in IPv6 are IPv4.
 func parse(text string) (netip.Addr, bool) {
+	if address, ok := parse4(text); ok {
+		return address, true
+	}
 	if address, err := netip.ParseAddrPort(text); err == nil {
 		return address.Addr().Unmap().WithZone(""), true
 	}
@@ -163,6 +166,39 @@ func parse(text string) (netip.Addr, bool) {
 	}
 	address, err := netip.ParseAddr(text)
 	return address.Unmap().WithZone(""), err == nil
+}
+
+// parse4 reads what most connections come from, an IPv4 address and a port,
+// without the generality of netip.ParseAddrPort. What it does not know it
+// leaves to that.
+func parse4(text string) (netip.Addr, bool) {
+	var bytes [4]byte
+	for i := range bytes {
+		value, rest := digits(text, 255)
+		if rest == "" || value < 0 || (rest[0] != '.' || i == 3) && (rest[0] != ':' || i < 3) {
+			return netip.Addr{}, false
+		}
+		bytes[i], text = byte(value), rest[1:]
+	}
+	port, rest := digits(text, 65535)
+	return netip.AddrFrom4(bytes), port >= 0 && rest == ""
+}
+
+// digits reads a decimal number at the head of text, and returns what follows.
+// The number is negative if there is none, it has a leading zero, or it is
+// larger than most.
+func digits(text string, most int) (n int, rest string) {
+	i := 0
+	for i < len(text) && text[i]-'0' <= 9 {
+		n = 10*n + int(text[i]-'0')
+		if i++; n > most {
+			return -1, text
+		}
+	}
+	if i == 0 || i > 1 && text[0] == '0' {
+		return -1, text
+	}
+	return n, text[i:]
 }
 
 // pass is the function that a permit is for, when what matters comes later.
