@@ -2,6 +2,7 @@ package memwatch
 
 import (
 	"fmt"
+	"math"
 	"runtime"
 	"time"
 )
@@ -74,8 +75,13 @@ func (r *Report) name(past baselines, since time.Duration) {
 	if !ok {
 		return // nothing to compare with until Run has analysed once
 	}
-	r.Sites = growing(base.sites, readSites())
-	if heap := r.trend(Heap); heap.Verdict == Suspect && len(r.Sites) > 0 && r.Sites[0].Z >= sure {
+	heap := r.trend(Heap)
+	enough := math.Inf(1)
+	if heap.Verdict == Suspect {
+		enough = max(heap.Growth/2, 1) // who explains most of it, and be it one large object
+	}
+	r.Sites = growing(base.sites, readSites(), enough)
+	if heap.Verdict == Suspect && len(r.Sites) > 0 && r.Sites[0].Z >= sure {
 		r.Verdict = Leak
 	}
 }

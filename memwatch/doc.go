@@ -17,7 +17,10 @@
 // Analyze gives the same Report at any time; it prints itself, has JSON, and is
 // a slog.LogValuer. Snapshot is one look at the process, Samples are the last
 // 128 that Run took. Confirm is for an operator who wants to be certain: it
-// forces two collections and says what they freed.
+// forces two collections and says what they freed. ReadProfile and ReadGroups
+// are its means by themselves: what each line has in use, compared by Since,
+// and where the goroutines are. Package memwatchtest has a test of code that
+// must not keep anything with each call.
 //
 // Who comes from a detector that compares the first snapshot of the heap with
 // the last finds all of it: its start is Run, its stop the end of Run's ctx
@@ -87,6 +90,7 @@
 // from a minute to days. Two of them are compared line by line, by the first
 // line outside the standard library. The number of sampled objects is Poisson,
 // so the z-score of a difference is known, and so is the interval of its bytes.
+// One object that grows, such as a slice, is found by its share of the growth.
 // One line with a z-score of at least 4 makes a Leak of a suspected heap. A
 // memory profile lags up to two collections behind.
 //

@@ -80,3 +80,14 @@ func ExampleTrend_PerHour() {
 	fmt.Println(t.PerHour())
 	// Output: 9 6 12
 }
+
+// What a piece of code keeps, by line.
+func ExampleProfile_Since() {
+	before := memwatch.ReadProfile()
+	// Run the code here.
+	for _, site := range memwatch.ReadProfile().Since(before, 1<<20) {
+		fmt.Fprintln(os.Stderr, site)
+	}
+	fmt.Println(len(memwatch.ReadGroups()) > 0)
+	// Output: true
+}

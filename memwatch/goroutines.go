@@ -21,6 +21,11 @@ type Group struct {
 	Stack []string `json:"stack,omitempty"`
 }
 
+// ReadGroups groups the goroutines of this process by the line of the program
+// at which they are, largest first, at most ten. It stops the world as briefly
+// as a goroutine profile does, and allocates as much.
+func ReadGroups() []Group { return groups("goroutine") }
+
 // groups reads a profile of goroutines and groups it by line, largest first;
 // nil if the runtime has no such profile. Only the largest ten are given.
 func groups(profile string) []Group {

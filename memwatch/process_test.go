@@ -39,6 +39,7 @@ var kept struct {
 	views     [][]byte
 	listeners []func()
 	bodies    []io.ReadCloser
+	log       []byte
 }
 
 // The leaks. Each step keeps some 128 KiB for ever.
@@ -49,6 +50,12 @@ var leaks = map[string]func(i int){
 	"listener":   leakListener,
 	"goroutines": leakGoroutines,
 	"body":       leakBody,
+	"append":     leakAppend,
+}
+
+// leakAppend lets one slice grow. It is one object at any time.
+func leakAppend(int) {
+	kept.log = append(kept.log, make([]byte, 128<<10)...)
 }
 
 func leakMap(i int) {
@@ -124,7 +131,7 @@ func child(mode string) {
 		churn()
 		if i%50 == 49 {
 			r = w.Analyze()
-			if mode != "churn" && r.Verdict >= memwatch.Suspect && (len(r.Sites) > 0 && r.Sites[0].Z > 5 || len(r.Goroutines) > 0) {
+			if mode != "churn" && r.Verdict >= memwatch.Suspect && (len(r.Sites) > 0 && (r.Sites[0].Z > 5 || mode == "append") || len(r.Goroutines) > 0) {
 				break
 			}
 		}
@@ -158,6 +165,7 @@ func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
 		"map":      "memwatch_test.leakMap",
 		"subslice": "memwatch_test.leakSubslice",
 		"listener": "memwatch_test.leakListener",
+		"append":   "memwatch_test.leakAppend",
 	} {
 		t.Run(mode, func(t *testing.T) {
 			r := run(t, mode)

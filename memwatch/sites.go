@@ -71,8 +71,26 @@ type snapshot struct {
 	sites sites
 }
 
-// readSites reads the memory profile of what is in use. It lags up to two
-// collections behind.
+// Profile is what each line of the program has in use. It is read from the
+// memory profile of the runtime, which lags up to two collections behind.
+type Profile struct{ sites sites }
+
+// ReadProfile reads the profile of now, in which are objects by the sampling
+// of runtime.MemProfileRate. It takes some 25 microseconds and more in a
+// program with many lines that allocate, stops nothing, and forces nothing.
+func ReadProfile() Profile { return Profile{readSites()} }
+
+// Since returns the lines that have more in use in p than in the older
+// profile, the surest first, at most ten: those whose growth chance does not
+// explain (their Z is at least 3), and those that have grown by enough bytes,
+// whatever their Z is. An enough of zero or less leaves the latter out.
+func (p Profile) Since(older Profile, enough float64) []Site {
+	if enough <= 0 {
+		enough = math.Inf(1)
+	}
+	return growing(older.sites, p.sites, enough)
+}
+
 func readSites() sites {
 	records := readProfile()
 	s := tallies(records, runtime.MemProfileRate)
@@ -132,8 +150,10 @@ func byPlaceOrder(a, b tally) int {
 }
 
 // growing compares two profiles. The numbers of sampled objects are Poisson,
-// so the difference of two has the variance of their sum.
-func growing(before, after sites) []Site {
+// so the difference of two has the variance of their sum. A place that is
+// enough bytes larger is reported whatever its numbers say: one slice that
+// grows is one object before and after.
+func growing(before, after sites, enough float64) []Site {
 	var out []Site
 	for _, now := range after.list {
 		old := before.rest
@@ -143,7 +163,8 @@ func growing(before, after sites) []Site {
 		z := (now.count - old.count) / math.Sqrt(now.count+old.count)
 		margin := normalBound * math.Sqrt(now.variance+old.variance)
 		growth := now.bytes - old.bytes
-		if z < shown || growth-margin <= 0 || own(now.fn) {
+		certain := z >= shown && growth-margin > 0
+		if !certain && growth < enough || own(now.fn) {
 			continue
 		}
 		out = append(out, Site{

@@ -77,7 +77,7 @@ func profile(list ...tally) sites {
 func TestGrowingFindsWhatChanceDoesNotExplain(t *testing.T) {
 	before := profile(at("main.steady", 100), at("main.leak", 10), at("main.less", 90))
 	after := profile(at("main.steady", 110), at("main.leak", 60), at("main.less", 40), at("main.fresh", 16))
-	got := growing(before, after)
+	got := growing(before, after, none)
 	require.Len(t, got, 2)
 	leak := got[0]
 	require.Equal(t, "main.leak", leak.Func)
@@ -90,12 +90,32 @@ func TestGrowingFindsWhatChanceDoesNotExplain(t *testing.T) {
 	require.Equal(t, 4.0, got[1].Z)
 }
 
+// none is a growth that nothing has.
+var none = math.Inf(1)
+
+// One object that grows is one object before and after.
+func TestGrowingFindsTheOneObjectThatGrows(t *testing.T) {
+	small := tally{place{"main.table", "x.go", 1}, 1, 1e6, 1e12}
+	large := tally{place{"main.table", "x.go", 1}, 1, 64e6, 4096e12}
+	require.Empty(t, growing(profile(small), profile(large), none))
+	require.Empty(t, growing(profile(small), profile(large), 64e6))
+	got := growing(profile(small), profile(large), 60e6)
+	require.Len(t, got, 1)
+	require.Zero(t, got[0].Z)
+	require.InDelta(t, 63e6, got[0].Growth, 1)
+
+	a, b := Profile{profile(small)}, Profile{profile(large)}
+	require.Empty(t, b.Since(a, 0))
+	require.Len(t, b.Since(a, 1), 1)
+	require.Empty(t, a.Since(b, 1))
+}
+
 func TestGrowingReportsTheTenSurest(t *testing.T) {
 	var after []tally
 	for i := range 30 {
 		after = append(after, at(fmt.Sprintf("main.f%02d", i), float64(20+i)))
 	}
-	got := growing(sites{}, profile(after...))
+	got := growing(sites{}, profile(after...), none)
 	require.Len(t, got, maxReported)
 	require.Equal(t, "main.f29", got[0].Func)
 	require.True(t, slices.IsSortedFunc(got, func(a, b Site) int { return int(b.Z*1e6 - a.Z*1e6) }))
@@ -103,8 +123,8 @@ func TestGrowingReportsTheTenSurest(t *testing.T) {
 
 // The package's own memory is bounded and is no news.
 func TestGrowingLeavesOutItself(t *testing.T) {
-	require.Empty(t, growing(sites{}, profile(at(ownPrefix+"readSites", 1000))))
-	require.NotEmpty(t, growing(sites{}, profile(at("other.example/memwatch.readSites", 1000))))
+	require.Empty(t, growing(sites{}, profile(at(ownPrefix+"readSites", 1000)), 1))
+	require.NotEmpty(t, growing(sites{}, profile(at("other.example/memwatch.readSites", 1000)), none))
 }
 
 // Of a program with more lines than are kept the smallest are forgotten, and a
@@ -112,8 +132,8 @@ func TestGrowingLeavesOutItself(t *testing.T) {
 func TestGrowingDoesNotAccuseWhatWasForgotten(t *testing.T) {
 	before := profile(at("main.big", 500))
 	before.rest = at("", 30)
-	require.Empty(t, growing(before, profile(at("main.small", 32))))
-	require.Len(t, growing(before, profile(at("main.small", 100))), 1)
+	require.Empty(t, growing(before, profile(at("main.small", 32)), none))
+	require.Len(t, growing(before, profile(at("main.small", 100)), none), 1)
 }
 
 func TestTalliesAreBounded(t *testing.T) {
@@ -155,7 +175,7 @@ func TestGrowingIsSeldomWrongAboutChurn(t *testing.T) {
 	shownSites, sureSites, runs := 0, 0, 20000
 	for range runs {
 		mean := float64(1 + r.IntN(60))
-		for _, s := range growing(profile(at("main.churn", poisson(mean))), profile(at("main.churn", max(1, poisson(mean))))) {
+		for _, s := range growing(profile(at("main.churn", poisson(mean))), profile(at("main.churn", max(1, poisson(mean)))), none) {
 			shownSites++
 			if s.Z >= sure {
 				sureSites++
