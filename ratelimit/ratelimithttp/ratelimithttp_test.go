@@ -98,6 +98,7 @@ func TestFieldsCanBeLeftOutAndNamesAreQuoted(t *testing.T) {
 	m = ratelimithttp.MustNew(ratelimithttp.Config{Limits: []ratelimit.Limit{{Name: "a \"b\\\"\r\né", N: 1}}})
 	w = serve(m.Handler(ok), request(t, "192.0.2.1:1"))
 	require.Equal(t, `"a \"b\\\"";q=1;w=60`, w.Header().Get("RateLimit-Policy"))
+	require.Empty(t, w.Header().Get("X-RateLimit-Limit"), "unless asked for")
 	w = serve(m.Handler(ok), request(t, "192.0.2.1:1"))
 	require.True(t, json.Valid(w.Body.Bytes()))
 }
