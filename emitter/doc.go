@@ -109,6 +109,6 @@
 // over functions takes 5, and 1.2 times the bare loop for a hundred. It scales
 // with processors, as it writes nothing that they share. On and Off together
 // take about 150 ns and one allocation of 80 bytes on average, however many others there
-// are. An event through a queue takes about 70 ns, and less than a microsecond
+// are. An event through a queue takes about 30 ns, and about a microsecond
 // to a listener that was idle. A name costs 25 ns more than a topic.
 package emitter

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// linger and lingerFor are how often, and for how long, the goroutine of a
-// listener yields in a stream of events before it looks for more.
+// patience and patienceFor are how often at most, and for about how long, a
+// goroutine yields before it looks whether another has done its part.
 const (
-	linger    = 16
-	lingerFor = 2 * time.Microsecond
+	patience    = 16
+	patienceFor = 2 * time.Microsecond
 )
 
 // shutMark in mailbox.left says that nothing is delivered any more.
@@ -273,20 +273,21 @@ func (m *mailbox[T]) work(ctx context.Context, fn func(context.Context, T) error
 		for m.hand.n > 0 {
 			m.span(ctx, fn)
 		}
-		pause(n > 1)
+		// To start anew costs more than another look, and so does to fight with
+		// those who emit for every single event of a stream: let some gather.
+		if n > 1 {
+			pause()
+		} else {
+			runtime.Gosched()
+		}
 	}
 }
 
-// pause lets others run for a moment before there is another look at the queue:
-// to start anew costs more, and so does to fight with those who emit for every
-// single event. Where events come in a stream, it gives them time to gather.
-func pause(stream bool) {
-	runtime.Gosched()
-	if !stream {
-		return
-	}
+// pause lets others run for a moment. If they have run for longer than that, as
+// they do on a single processor, once is enough.
+func pause() {
 	start := time.Now()
-	for i := 1; i < linger && time.Since(start) < lingerFor; i++ {
+	for i := 0; i < patience && time.Since(start) < patienceFor; i++ {
 		runtime.Gosched()
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"testing"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 )
@@ -224,4 +225,16 @@ func TestMailboxGivesLongArraysBack(t *testing.T) {
 	require.Zero(t, m.fetch())
 	require.Nil(t, m.ring.buf)
 	require.Nil(t, m.hand.buf)
+}
+
+// What emits write for each event shares no cache line with what the one who
+// empties the queue writes or reads for each.
+func TestMailboxSidesAreApart(t *testing.T) {
+	var m mailbox[int]
+	const line = 64
+	require.GreaterOrEqual(t, unsafe.Offsetof(m.mu), unsafe.Offsetof(m.reader)+line)
+	for _, theirs := range []uintptr{unsafe.Offsetof(m.left), unsafe.Offsetof(m.waiting), unsafe.Offsetof(m.hand)} {
+		require.GreaterOrEqual(t, theirs, unsafe.Offsetof(m.slow)+unsafe.Sizeof(m.slow)+line)
+	}
+	require.GreaterOrEqual(t, unsafe.Sizeof(m), unsafe.Offsetof(m.hand)+unsafe.Sizeof(m.hand)+line)
 }

@@ -3,12 +3,8 @@ package emitter
 import (
 	"context"
 	"math/bits"
-	"runtime"
 	"time"
 )
-
-// patience is how often a blocked emit yields before it parks.
-const patience = 16
 
 // block waits with v until there is room. It is called with mu held, and gives
 // it back.
@@ -19,9 +15,7 @@ const patience = 16
 func (m *mailbox[T]) block(ctx context.Context, v T) error {
 	if len(m.gate) == 0 {
 		m.mu.Unlock()
-		for range patience {
-			runtime.Gosched()
-		}
+		pause()
 		m.mu.Lock()
 		if len(m.gate) == 0 && !m.ended && m.queuedLocked() < m.size {
 			m.putLocked(v)
