@@ -13,18 +13,22 @@ require (
 	github.com/cenkalti/backoff/v5 v5.0.3
 	github.com/codeGROOVE-dev/retry v1.2.0
 	github.com/cristalhq/hedgedhttp v0.9.1
+	github.com/cristalhq/jwt/v5 v5.4.0
 	github.com/cskr/pubsub/v2 v2.0.2
 	github.com/destel/rill v0.8.1
 	github.com/eapache/go-resiliency v1.7.0
 	github.com/elastic/go-freelru v0.16.0
 	github.com/failsafe-go/failsafe-go v0.9.8
 	github.com/go-chi/httprate v0.16.0
+	github.com/go-jose/go-jose/v4 v4.1.8
 	github.com/go-redis/redis_rate/v10 v10.0.1
+	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/gomodule/redigo v1.9.3
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/jackc/puddle/v2 v2.2.3
 	github.com/jilio/ebu v0.17.0
 	github.com/jolestar/go-commons-pool/v2 v2.1.2
+	github.com/kataras/jwt v0.1.12
 	github.com/kelindar/event v1.5.2
 	github.com/maniartech/signals v1.3.1
 	github.com/maypok86/otter/v2 v2.4.0
