@@ -66,7 +66,8 @@
 // collections in as many intervals.
 //
 // It watches the process it is part of, not others, and it knows memory that
-// cgo or mmap took only as a sum.
+// cgo or mmap took only as a sum. The race detector's own memory is of that
+// kind and grows with the heap.
 //
 // # How it works
 //

@@ -131,7 +131,7 @@ func child(mode string) {
 		churn()
 		if i%50 == 49 {
 			r = w.Analyze()
-			if mode != "churn" && r.Verdict >= memwatch.Suspect && (len(r.Sites) > 0 && (r.Sites[0].Z > 5 || mode == "append") || len(r.Goroutines) > 0) {
+			if mode != "churn" && r.Verdict >= memwatch.Suspect && r.Class <= memwatch.Heap && (len(r.Sites) > 0 && (r.Sites[0].Z > 5 || mode == "append") || len(r.Goroutines) > 0) {
 				break
 			}
 		}

@@ -1,0 +1,138 @@
+// Command memwatch shows package memwatch at work: a shop whose order service
+// is healthy, then forgets to remove what is shipped, then starts a goroutine
+// for each order that waits for ever. Each is told by its kind and its line
+// within seconds, as the interval is short; in a service it is ten seconds.
+//
+//	go run ./examples/memwatch
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"time"
+
+	"github.com/bedplate/bedplate/memwatch"
+)
+
+const (
+	interval = 40 * time.Millisecond
+	patience = time.Minute
+)
+
+func main() {
+	if err := run(os.Stdout); err != nil {
+		log.Fatal(err)
+	}
+}
+
+// order is what a customer wants.
+type order struct {
+	id    int
+	items []byte
+}
+
+// shop handles orders, well or badly.
+type shop struct {
+	open    map[int]*order
+	shipped chan int
+	next    int
+	parcel  []byte
+}
+
+func newShop() *shop {
+	return &shop{open: make(map[int]*order), shipped: make(chan int)}
+}
+
+// place accepts an order and packs it, which makes garbage.
+func (s *shop) place() *order {
+	s.next++
+	o := &order{id: s.next, items: make([]byte, 16<<10)}
+	s.open[o.id] = o
+	s.parcel = make([]byte, 64<<10)
+	return o
+}
+
+// ship is what a healthy shop does with an order.
+func (s *shop) ship(o *order) { delete(s.open, o.id) }
+
+// notify waits until somebody asks for the order. Nobody does.
+func (s *shop) notify(o *order) { s.shipped <- o.id }
+
+// scenes are three ways to treat an order. The first is healthy, so it is
+// watched until there is a verdict; the others until there is an alarm.
+var scenes = []struct {
+	name   string
+	serve  func(*shop)
+	enough memwatch.Verdict
+	class  memwatch.Class
+}{
+	{"every order is shipped", func(s *shop) { s.ship(s.place()) }, memwatch.None, memwatch.Nothing},
+	{"orders stay in the map", func(s *shop) { s.place() }, memwatch.Suspect, memwatch.Heap},
+	{"each order leaves a goroutine", func(s *shop) {
+		o := s.place()
+		s.ship(o)
+		go s.notify(o)
+	}, memwatch.Suspect, memwatch.Goroutines},
+}
+
+func run(out io.Writer) error {
+	for _, scene := range scenes {
+		fmt.Fprintf(out, "== %s\n", scene.name)
+		report, err := watch(scene.serve, scene.enough, scene.class)
+		if err != nil {
+			return fmt.Errorf("%s: %w", scene.name, err)
+		}
+		fmt.Fprintf(out, "%v\n", report)
+	}
+	return nil
+}
+
+// watch serves orders until the watcher's verdict is enough, with the class that
+// the scene is about (with the race detector, whose own memory is outside of
+// Go, that grows first) and the line.
+func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (memwatch.Report, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	w := memwatch.MustNew(memwatch.Config{Name: "shop", Interval: interval, Limit: 4 << 30})
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	defer func() { <-ended }()
+	defer cancel() // first of the two
+
+	s := newShop()
+	pace := time.NewTicker(2 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		for range 10 {
+			serve(s)
+		}
+		if s.next%500 == 0 {
+			r := w.Analyze()
+			named := len(r.Sites) > 0 || len(r.Goroutines) > 0
+			if r.Verdict >= enough && (named && r.Class == class || class == memwatch.Nothing) {
+				s.release()
+				return r, nil
+			}
+		}
+		select {
+		case <-pace.C:
+		case <-ctx.Done():
+			return memwatch.Report{}, ctx.Err()
+		}
+	}
+}
+
+// release lets the goroutines of notify go, so that one scene does not burden
+// the next.
+func (s *shop) release() {
+	for {
+		select {
+		case <-s.shipped:
+		default:
+			return
+		}
+	}
+}
