@@ -2,6 +2,7 @@ package jwt
 
 import (
 	"cmp"
+	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"reflect"
@@ -258,11 +259,17 @@ func appendOther(dst []byte, x any) ([]byte, error) {
 // appendText appends s as a JSON string, with what must be escaped escaped,
 // names of members as well.
 func appendText(dst []byte, s string) ([]byte, error) {
-	if !utf8.ValidString(s) {
-		return dst, errNotUTF8
-	}
 	dst = append(dst, '"')
-	from := 0
+	start := len(dst)
+	dst = append(dst, s...)
+	plain, ascii := scanText(dst[start:])
+	if !ascii && !utf8.ValidString(s) {
+		return dst[:start-1], errNotUTF8
+	}
+	if plain {
+		return append(dst, '"'), nil
+	}
+	dst, from := dst[:start], 0
 	for i := range len(s) {
 		c := s[i]
 		if c >= 0x20 && c != '"' && c != '\\' {
@@ -278,4 +285,21 @@ func appendText(dst []byte, s string) ([]byte, error) {
 		dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 	}
 	return append(append(dst, s[from:]...), '"'), nil
+}
+
+// scanText reports whether a text has nothing to escape, and whether it is ASCII.
+func scanText(b []byte) (plain, ascii bool) {
+	var marks, high uint64
+	for ; len(b) >= 8; b = b[8:] {
+		x := binary.LittleEndian.Uint64(b)
+		marks |= special(x)
+		high |= x
+	}
+	for _, c := range b {
+		high |= uint64(c)
+		if c < 0x20 || c == '"' || c == '\\' {
+			marks = 1
+		}
+	}
+	return marks == 0, high&tops == 0
 }

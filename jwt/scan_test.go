@@ -463,3 +463,38 @@ func TestReferringTypesAreKnown(t *testing.T) {
 	require.True(t, refers(reflect.TypeFor[map[string]int]()))
 	require.True(t, refers(reflect.TypeFor[any]()))
 }
+
+// Each byte is judged alike wherever in a text it stands, and what is not UTF-8 is
+// an error that leaves what was there.
+func TestScanTextJudgesEveryByteEverywhere(t *testing.T) {
+	for length := range 20 {
+		for place := range length {
+			for c := range 256 {
+				text := []byte(strings.Repeat("x", length))
+				text[place] = byte(c)
+				plain, ascii := scanText(text)
+				if want := c >= 0x20 && c != '"' && c != '\\'; plain != want {
+					t.Fatalf("%q: plain is %v", text, plain)
+				}
+				if want := c < 0x80; ascii != want {
+					t.Fatalf("%q: ascii is %v", text, ascii)
+				}
+				out, err := appendText([]byte("before"), string(text))
+				if c >= 0x80 {
+					require.Equal(t, errNotUTF8, err)
+					require.Equal(t, "before", string(out))
+					continue
+				}
+				require.NoError(t, err)
+				var back string
+				require.NoError(t, json.Unmarshal(out[len("before"):], &back))
+				if back != string(text) {
+					t.Fatalf("%q was written as %q", text, out)
+				}
+			}
+		}
+	}
+	plain, ascii := scanText(nil)
+	require.True(t, plain)
+	require.True(t, ascii)
+}
