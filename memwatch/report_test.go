@@ -84,7 +84,7 @@ func TestVerdictsAndClassesHaveNames(t *testing.T) {
 		require.NoError(t, back.UnmarshalText(text))
 		require.Equal(t, v, back)
 	}
-	for c := Nothing; c < classes; c++ {
+	for c := range classes {
 		text, err := c.MarshalText()
 		require.NoError(t, err)
 		var back Class

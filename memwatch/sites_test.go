@@ -45,7 +45,7 @@ func TestTalliesUndoTheSampling(t *testing.T) {
 	// 1-exp(-1024/524288) is 0.00195122: one of 512.5 is seen.
 	sampled := tallies([]runtime.MemProfileRecord{record(a, 2, 2048)}, 512<<10)
 	require.InDelta(t, 2*1024*512.5, sampled.list[0].bytes, 100)
-	require.InDelta(t, 2*math.Pow(1024*512.5, 2), sampled.list[0].variance, 1e9)
+	require.InDelta(t, 2*(1024*512.5)*(1024*512.5), sampled.list[0].variance, 1e9)
 
 	// Objects far above the rate are all seen.
 	large := tallies([]runtime.MemProfileRecord{record(a, 4, 4<<30)}, 512<<10)

@@ -151,7 +151,6 @@ func TestMemoryIsBounded(t *testing.T) {
 			w.series[c].add(time.Second, point{time.Duration(i) * time.Second, float64(i)})
 		}
 	}
-	full = nil
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	kept := int64(after.HeapAlloc) - int64(before.HeapAlloc)
