@@ -61,7 +61,7 @@ func TestDenylistIsBoundedAndSaysSo(t *testing.T) {
 		require.NoError(t, d.Revoke("past", time.Now()), "nothing to do")
 		time.Sleep(time.Hour - 1)
 		require.True(t, is("0"))
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		require.False(t, is("0"))
 		require.NoError(t, d.Revoke("3", end.Add(9*time.Hour)), "there is room again")
 		require.NoError(t, d.Revoke("1", end.Add(9*time.Hour)), "until later")

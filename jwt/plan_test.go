@@ -71,7 +71,8 @@ type everything struct {
 	Empty  string    `json:"empty,omitempty"`
 	Zero   time.Time `json:"zero,omitzero"`
 	Ignore string    `json:"-"`
-	Dash   string    `json:"-,"`
+	//lint:ignore SA5008 encoding/json takes this for the name "-"
+	Dash   string `json:"-,"` //nolint:staticcheck // as above
 	hidden int
 }
 

@@ -75,7 +75,7 @@ func TestTimesAreExact(t *testing.T) {
 				}
 				time.Sleep(time.Until(from.Add(c.at)) - 1)
 				check(c.before)
-				time.Sleep(1)
+				time.Sleep(time.Nanosecond)
 				check(c.after)
 			})
 		}
@@ -93,7 +93,7 @@ func TestAllowedAgeOfATokenIsItsTTL(t *testing.T) {
 			time.Sleep(ttl.Truncate(time.Second) - 1)
 			_, err = v.Verify(t.Context(), tok)
 			require.NoError(t, err)
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			_, err = v.Verify(t.Context(), tok)
 			requireCause(t, jwt.ErrExpired, err)
 		}
