@@ -90,7 +90,7 @@ func (j *jwk) key() (Key, error) {
 		return Key{}, fmt.Errorf("jwt: JWK has the alg %q, want HS256", j.Algorithm)
 	case j.Use != "" && j.Use != "sig":
 		return Key{}, fmt.Errorf("jwt: JWK has the use %q, want sig", j.Use)
-	case j.Operations != nil && !(slices.Contains(j.Operations, "sign") && slices.Contains(j.Operations, "verify")):
+	case j.Operations != nil && (!slices.Contains(j.Operations, "sign") || !slices.Contains(j.Operations, "verify")):
 		return Key{}, fmt.Errorf("jwt: JWK has the key_ops %q, want sign and verify", j.Operations)
 	}
 	secret, ok := appendDecoded(nil, []byte(j.Secret))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -94,10 +95,8 @@ func NewVerifier[T any](cfg VerifierConfig) (*Verifier[T], error) {
 		if f.want.kind == unsaid {
 			return nil, fmt.Errorf("jwt: VerifierConfig.%s is not set, want jwt.Is, jwt.Present or, to waive it, jwt.Any", f.name)
 		}
-		for _, v := range f.want.values {
-			if v == "" {
-				return nil, fmt.Errorf("jwt: VerifierConfig.%s is jwt.Is of the empty string, want a value", f.name)
-			}
+		if slices.Contains(f.want.values, "") {
+			return nil, fmt.Errorf("jwt: VerifierConfig.%s is jwt.Is of the empty string, want a value", f.name)
 		}
 	}
 	switch {

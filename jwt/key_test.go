@@ -110,8 +110,8 @@ func TestKeysAreRedactedEverywhere(t *testing.T) {
 	require.Contains(t, text, `jwt.key(kid="kid-1", redacted)`)
 	part := secret[4:12]
 	for _, form := range []string{
-		string(part), hex.EncodeToString(part), fmt.Sprintf("% x", part), strings.Trim(fmt.Sprint(part), "[]"),
-		strings.Trim(strings.ReplaceAll(fmt.Sprint(part), " ", ", "), "[]"), strings.Trim(fmt.Sprintf("%#v", part), "[]byte{}"),
+		string(part), hex.EncodeToString(part), fmt.Sprintf("% x", part), strings.Trim(fmt.Sprintf("%v", part), "[]"),
+		strings.Trim(strings.ReplaceAll(fmt.Sprintf("%v", part), " ", ", "), "[]"), strings.Trim(fmt.Sprintf("%#v", part), "[]byte{}"),
 		fmt.Sprintf("%o", part[0:3]), base64.StdEncoding.EncodeToString(secret)[:16], base64.RawURLEncoding.EncodeToString(secret[3:])[:12],
 	} {
 		require.NotContains(t, text, strings.ToLower(form))

@@ -176,7 +176,7 @@ func TestNamesWithinClaimsAreExact(t *testing.T) {
 	c, err := v.Verify(t.Context(), forge(plainHead, `{"nested":{"DEPTH":5},"trees":{"x":{"Name":"a"}}}`))
 	require.NoError(t, err)
 	require.Zero(t, c.Nested.Depth)
-	require.Zero(t, c.Trees["x"].Name)
+	require.Empty(t, c.Trees["x"].Name)
 	for _, payload := range []string{
 		`{"nested":{"depth":1,"depth":2}}`, `{"map":{"a":1,"a":2}}`, `{"trees":{"x":{"name":"a","n\u0061me":"b"}}}`,
 		`{"any":{"a":1,"a":2}}`, `{"any":[{"b":{"a":1,"a":2}}]}`, `{"raw":{"a":1,"a":2}}`, `{"raw":"\ud800"}`, `{"addr":"\udfff"}`, `{"bytes":["a",{"a":1,"a":1}]}`,

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"math/bits"
+	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -152,10 +153,8 @@ func (d *decoder) once(sc *scope, name string) error {
 		sc.index[name] = struct{}{}
 		return nil
 	}
-	for _, n := range d.names[sc.base:] {
-		if n == name {
-			return errDuplicate
-		}
+	if slices.Contains(d.names[sc.base:], name) {
+		return errDuplicate
 	}
 	d.names = append(d.names, name)
 	if seen := d.names[sc.base:]; len(seen) > linear {

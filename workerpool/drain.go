@@ -90,7 +90,7 @@ func (p *Pool) abort() int {
 
 // leaveLocked takes the steps to the end that can be taken.
 func (p *Pool) leaveLocked() {
-	if p.queuedLocked() > 0 || p.pendingLocked() > 0 {
+	if p.queuedLocked() > 0 || p.pendingLocked() > 0 || p.telling > 0 {
 		return
 	}
 	if p.phase == draining {

@@ -14,13 +14,22 @@ func (p *Pool) cancel(j *job, reason Reason, err error) bool {
 	return true
 }
 
-// drop ends a claimed job that will never run.
+// drop ends a claimed job that will never run. Drain waits until everybody has
+// been told.
 func (p *Pool) drop(j *job, reason Reason, err error) {
 	p.mu.Lock()
 	p.vacateLocked(j)
 	p.dropped[reason]++
+	p.telling++
 	p.unlock()
+	defer p.told() // also if the hook panics
 	p.settleDropped(j, reason, err)
+}
+
+func (p *Pool) told() {
+	p.mu.Lock()
+	p.telling--
+	p.unlock()
 }
 
 // vacateLocked takes a job that was claimed out of its queue, or away from its

@@ -4,7 +4,8 @@ import "time"
 
 // Hooks are called outside all locks, on the goroutine that caused the event.
 // Each may be nil. A hook that panics does so on that goroutine, which may be
-// a worker: the process ends.
+// a worker: the process ends. Drain and Close wait for hooks, so a hook must not
+// call them.
 type Hooks struct {
 	// OnPanic takes the panics of tasks that nobody waits for, those of Go,
 	// TryGo and GoKey. Without it such a panic ends the process, as in any

@@ -79,6 +79,26 @@ func TestResizeBeforeTheSweepOfIdleWorkers(t *testing.T) {
 	})
 }
 
+// What was dropped has ended only when everybody has been told of it.
+func TestDrainWaitsForTheHooksOfDrops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, workerpool.Config{Max: 1, Hooks: workerpool.Hooks{
+			OnDropped: func(workerpool.Dropped) { time.Sleep(time.Minute) },
+		}})
+		hold, release := block()
+		require.NoError(t, p.Go(t.Context(), hold))
+		f := submit(t, t.Context(), p, zero)
+		go f.Cancel()
+		synctest.Wait()
+		release()
+		start := time.Now()
+		require.NoError(t, p.Drain(t.Context()))
+		require.Equal(t, time.Minute, time.Since(start))
+		_, err := f.Wait(t.Context())
+		require.Error(t, err)
+	})
+}
+
 func TestIdlePoolHasNoTimerAndNoGoroutine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPool(t, workerpool.Config{IdleTimeout: time.Second})

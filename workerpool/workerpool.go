@@ -141,6 +141,7 @@ type Pool struct {
 	age     timer
 	done    bool // drained is closed
 	dropped [reasons]uint64
+	telling int // drops of which not everybody has been told
 
 	refused  atomic.Uint64 // tasks; added to by who is refused
 	outside  atomic.Uint64 // jobs that ended in no worker's place; added to by who ran them

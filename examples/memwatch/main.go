@@ -99,8 +99,8 @@ func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (me
 	w := memwatch.MustNew(memwatch.Config{Name: "shop", Interval: interval, Limit: 4 << 30})
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	defer func() { _ = <-ended }() // the error of ctx
-	defer cancel()                 // first of the two
+	defer func() { <-ended }() // the error of ctx
+	defer cancel()             // first of the two
 
 	s := newShop()
 	pace := time.NewTicker(2 * time.Millisecond)

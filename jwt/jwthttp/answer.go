@@ -15,10 +15,10 @@ var (
 	errScope     = errors.New("jwthttp: scope does not suffice")
 )
 
-// crossOrigin is the refusal of a request that another site caused.
-type crossOrigin struct{ error }
+// crossOriginError is the refusal of a request that another site caused.
+type crossOriginError struct{ error }
 
-func (e *crossOrigin) Unwrap() error { return e.error }
+func (e *crossOriginError) Unwrap() error { return e.error }
 
 // insufficient is the refusal of claims that are good but not good enough.
 type insufficient struct{ error }
@@ -35,7 +35,7 @@ type answer struct {
 
 // answerTo finds the answer to an error.
 func answerTo(err error) answer {
-	switch _, forged := errors.AsType[*crossOrigin](err); {
+	switch _, forged := errors.AsType[*crossOriginError](err); {
 	case forged:
 		return answer{status: http.StatusForbidden, code: "cross_origin", text: "the request came from another site", bare: true}
 	case errors.Is(err, errNone):

@@ -148,7 +148,7 @@ func (g *Guard[T]) token(r *http.Request) (string, error) {
 		return "", errAmbiguous
 	case token == "":
 		if err := g.cfg.CSRF.Check(r); err != nil {
-			return "", &crossOrigin{err}
+			return "", &crossOriginError{err}
 		}
 	}
 	return cookies[0].Value, nil

@@ -100,7 +100,7 @@ func (h *Refresher[T]) token(w http.ResponseWriter, r *http.Request) (string, er
 		}
 		if len(cookies) == 1 && token == "" {
 			if err := h.cfg.CSRF.Check(r); err != nil {
-				return "", &crossOrigin{err}
+				return "", &crossOriginError{err}
 			}
 			token = cookies[0].Value
 		}

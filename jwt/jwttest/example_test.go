@@ -48,7 +48,7 @@ func Example() {
 		fmt.Println(e.Code)
 	}
 	fmt.Println(len(mint.Bad(t, claims)))
-	var run func(jwttest.Suite, *testing.T) = jwttest.Suite.Run // as TestStore does
+	run := jwttest.Suite.Run // as TestStore does
 	_ = run
 	// Output:
 	// jwt: token has expired

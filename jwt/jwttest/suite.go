@@ -3,6 +3,7 @@ package jwttest
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -124,7 +125,7 @@ func rotatesTheNewest(t *testing.T, s *Suite) {
 	c := s.open(t)
 	c.step("u", "s", "", "0", jwt.Rotated)
 	for n := range 20 {
-		c.step("u", "s", fmt.Sprint(n), fmt.Sprint(n+1), jwt.Rotated)
+		c.step("u", "s", strconv.Itoa(n), strconv.Itoa(n+1), jwt.Rotated)
 	}
 	c.alive("u", "s", true)
 }
