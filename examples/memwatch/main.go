@@ -8,6 +8,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -99,8 +100,12 @@ func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (me
 	w := memwatch.MustNew(memwatch.Config{Name: "shop", Interval: interval, Limit: 4 << 30})
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
-	defer func() { <-ended }() // the error of ctx
-	defer cancel()             // first of the two
+	defer func() {
+		cancel()
+		if err := <-ended; !errors.Is(err, ctx.Err()) {
+			panic(err) // Run ends with its ctx
+		}
+	}()
 
 	s := newShop()
 	pace := time.NewTicker(2 * time.Millisecond)
