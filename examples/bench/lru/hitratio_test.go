@@ -164,8 +164,11 @@ func ratio(c cache[int, uint64], requests []int) float64 {
 // TestHitRatios prints hit ratios beside the peers' and holds ours to them: LRU
 // exact to the oracle, S3-FIFO within a point of the best but for loops.
 func TestHitRatios(t *testing.T) {
+	if raceEnabled {
+		t.Skip("hit ratios are counted without the race detector")
+	}
 	n := 1_000_000
-	if testing.Short() || raceEnabled {
+	if testing.Short() {
 		n = 100_000
 	}
 	all := workloads()
