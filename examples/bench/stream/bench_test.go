@@ -455,7 +455,7 @@ func TestRowsDoTheSameWork(t *testing.T) {
 	} {
 		for _, n := range []int{0, 1, 1234} {
 			wantCount, wantSum := rows[len(rows)-1].run(t.Context(), n)
-			require.Equal(t, n, wantCount, name)
+			require.Equal(t, wantCount, n, name)
 			for _, r := range rows {
 				count, sum := r.run(t.Context(), n)
 				require.Equal(t, wantCount, count, "%s: %s", name, r.peer)
