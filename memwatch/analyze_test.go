@@ -117,7 +117,7 @@ func TestNameMakesALeakOfASuspicion(t *testing.T) {
 	site := suspicion.Sites[0]
 	require.True(t, strings.HasSuffix(site.Func, "memwatch.hold"), "%v", suspicion.Sites)
 	require.GreaterOrEqual(t, site.Z, float64(sure))
-	require.InEpsilon(t, 96*mb, site.Growth, 0.05)
+	require.InEpsilon(t, 96*mb, site.Growth, 0.15, "the profile may lack what was allocated during a collection")
 	require.Contains(t, strings.Join(site.Stack, "\n"), "TestNameMakesALeakOfASuspicion")
 
 	calm := Report{Verdict: None, Trends: []Trend{{Class: Heap, Verdict: None}}}
