@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -117,7 +118,13 @@ func TestNameMakesALeakOfASuspicion(t *testing.T) {
 	site := suspicion.Sites[0]
 	require.True(t, strings.HasSuffix(site.Func, "memwatch.hold"), "%v", suspicion.Sites)
 	require.GreaterOrEqual(t, site.Z, float64(sure))
-	require.InEpsilon(t, 96*mb, site.Growth, 0.15, "the profile may lack what was allocated during a collection")
+	// On 32 bits two of the 24 are missing in one run of forty, with a third
+	// collection as well; why is not known.
+	accuracy := 0.05
+	if strconv.IntSize == 32 {
+		accuracy = 0.15
+	}
+	require.InEpsilon(t, 96*mb, site.Growth, accuracy)
 	require.Contains(t, strings.Join(site.Stack, "\n"), "TestNameMakesALeakOfASuspicion")
 
 	calm := Report{Verdict: None, Trends: []Trend{{Class: Heap, Verdict: None}}}
