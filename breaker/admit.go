@@ -60,7 +60,7 @@ func (b *Breaker) refuse(w word) *OpenError {
 	if refusal == nil || w.mode() == Shadow || w.mode() == Auto && refusal.elapsed(time.Since(refusal.opened)) {
 		return nil
 	}
-	b.rejected.Add(1)
+	b.refused.Add(1)
 	return refusal
 }
 
@@ -90,9 +90,9 @@ func (b *Breaker) admitAtTurn(now int64) (g grant, err error) {
 	switch {
 	case admitted:
 	case w.mode() == Shadow:
-		b.shadowRejected.Add(1)
+		b.shadowRefused.Add(1)
 	default:
-		b.rejected.Add(1)
+		b.refused.Add(1)
 		err = b.refusal.Load()
 	}
 	b.mu.Unlock()

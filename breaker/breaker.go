@@ -24,10 +24,10 @@ type Breaker struct {
 
 	name string
 
-	failures       atomic.Uint64 // written by any call that ends
-	ignored        atomic.Uint64 // likewise
-	rejected       atomic.Uint64 // written by any refusal
-	shadowRejected atomic.Uint64 // likewise
+	failures      atomic.Uint64 // written by any call that ends
+	ignored       atomic.Uint64 // likewise
+	refused       atomic.Uint64 // written by any refusal
+	shadowRefused atomic.Uint64 // likewise
 
 	// mu guards the following, and all writes of word, rules, win, refusal
 	// and due. No user code runs and nothing is waited for while it is held.

@@ -54,7 +54,7 @@ func TestBreakerDoReturnsErrOpenWhileOpen(t *testing.T) {
 	require.ErrorIs(t, err, breaker.ErrOpen)
 	_, err = b.Allow()
 	require.ErrorIs(t, err, breaker.ErrOpen)
-	require.EqualValues(t, 3, b.Stats().Rejected)
+	require.EqualValues(t, 3, b.Stats().Refused)
 }
 
 func TestBreakerGuardsCallsOfEveryType(t *testing.T) {
@@ -467,8 +467,8 @@ func TestBreakerShadowDecidesButRefusesNothing(t *testing.T) {
 	require.Len(t, got, 1)
 	require.True(t, got[0].Shadow)
 	s := b.Stats()
-	require.EqualValues(t, 3, s.ShadowRejected)
-	require.Zero(t, s.Rejected)
+	require.EqualValues(t, 3, s.ShadowRefused)
+	require.Zero(t, s.Refused)
 	b.SetMode(breaker.Auto)
 	require.ErrorIs(t, b.Do(bg, fail), breaker.ErrOpen, "enforced from where it stood")
 	require.Len(t, got, 1)

@@ -39,7 +39,7 @@ func TestContractDoneBeforeCall(t *testing.T) {
 			time.Sleep(2 * time.Minute)
 		}
 		after := b.Stats()
-		require.Equal(t, before.Rejected, after.Rejected)
+		require.Equal(t, before.Refused, after.Refused)
 		require.Zero(t, after.Probes)
 	})
 }

@@ -231,7 +231,7 @@ func ExampleBreaker_SetMode() {
 		_, err := breaker.DoValue(context.Background(), b, down)
 		fmt.Println(b.Mode(), b.State(), err)
 	}
-	fmt.Println("would have refused", b.Stats().ShadowRejected)
+	fmt.Println("would have refused", b.Stats().ShadowRefused)
 	b.SetMode(breaker.Auto)
 	_, err := breaker.DoValue(context.Background(), b, down)
 	fmt.Println(b.Mode(), errors.Is(err, breaker.ErrOpen))

@@ -13,11 +13,11 @@ type Stats struct {
 	State string `json:"state"` // as State.String has it
 	Mode  string `json:"mode"`  // as Mode.String has it
 
-	Failures       uint64 `json:"failures"`        // calls that failed, timed out, panicked or exited
-	Ignored        uint64 `json:"ignored"`         // calls without a verdict
-	Rejected       uint64 `json:"rejected"`        // calls refused
-	ShadowRejected uint64 `json:"shadow_rejected"` // calls that Shadow mode let pass
-	Opened         uint64 `json:"opened"`          // transitions to Open
+	Failures      uint64 `json:"failures"`       // calls that failed, timed out, panicked or exited
+	Ignored       uint64 `json:"ignored"`        // calls without a verdict
+	Refused       uint64 `json:"refused"`        // calls refused
+	ShadowRefused uint64 `json:"shadow_refused"` // calls that Shadow mode let pass
+	Opened        uint64 `json:"opened"`         // transitions to Open
 
 	ConsecutiveFailures int `json:"consecutive_failures"` // while closed
 	Probes              int `json:"probes"`               // in flight, while half-open
@@ -43,14 +43,14 @@ func (b *Breaker) Stats() Stats {
 	b.advanceLocked(now)
 	w := b.load()
 	s := Stats{
-		Name:           b.name,
-		State:          w.state().String(),
-		Mode:           w.mode().String(),
-		Failures:       b.failures.Load(),
-		Ignored:        b.ignored.Load(),
-		Rejected:       b.rejected.Load(),
-		ShadowRejected: b.shadowRejected.Load(),
-		Opened:         b.opened,
+		Name:          b.name,
+		State:         w.state().String(),
+		Mode:          w.mode().String(),
+		Failures:      b.failures.Load(),
+		Ignored:       b.ignored.Load(),
+		Refused:       b.refused.Load(),
+		ShadowRefused: b.shadowRefused.Load(),
+		Opened:        b.opened,
 	}
 	switch w.state() {
 	case Closed:

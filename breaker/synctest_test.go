@@ -605,7 +605,7 @@ func TestBreakerShadowProbesLikeAnEnforcedOne(t *testing.T) {
 		require.Equal(t, breaker.HalfOpen, b.State())
 		first.Record(breaker.Success, nil)
 		require.Equal(t, breaker.Closed, b.State())
-		require.EqualValues(t, 1, b.Stats().ShadowRejected)
+		require.EqualValues(t, 1, b.Stats().ShadowRefused)
 	})
 }
 

@@ -120,7 +120,7 @@ func TestAdaptiveShrinksOnOverloadAndIgnoresOtherFailures(t *testing.T) {
 		var changes []bulkhead.LimitChange
 		b := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 100,
 			Adaptive: bulkhead.Adaptive{Max: 100, Window: time.Second, Target: time.Millisecond},
-			Hooks:    bulkhead.Hooks{OnLimit: func(c bulkhead.LimitChange) { changes = append(changes, c) }},
+			Hooks:    bulkhead.Hooks{OnLimitChange: func(c bulkhead.LimitChange) { changes = append(changes, c) }},
 		})
 		end := func(err error) {
 			p, _ := b.TryAcquireN(1)

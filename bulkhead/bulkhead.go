@@ -92,7 +92,7 @@ type Bulkhead struct {
 	turns     turns
 	counts    *counts         // nil until there is something to count
 	drainers  []chan struct{} // closed when the last slot of a closed bulkhead comes back
-	changes   []LimitChange   // for OnLimit, not yet delivered
+	changes   []LimitChange   // for OnLimitChange, not yet delivered
 
 	tries atomic.Uint64 // refusals by TryAcquire; written by whoever is refused
 

@@ -314,7 +314,7 @@ func TestBulkheadCancelledHeadWakesThoseBehindIt(t *testing.T) {
 		light.release()
 		holder.release()
 		requireIdle(t, b)
-		require.EqualValues(t, 1, b.Stats().Cancelled)
+		require.EqualValues(t, 1, b.Stats().Canceled)
 	})
 }
 
@@ -597,17 +597,18 @@ func TestStatsMarshalToJSON(t *testing.T) {
 	defer p.Release()
 	data, err := json.Marshal(b.Stats())
 	require.NoError(t, err)
-	require.JSONEq(t, `{"name":"db","limit":2,"in_use":1,"waiting":0,"waited":0,"cancelled":0,
-		"refused_queue_full":0,"refused_wait_too_long":0,"refused_turn_too_late":0,"wait_total_ns":0,
-		"waits":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}`, string(data))
+	require.JSONEq(t, `{"name":"db","limit":2,"in_use":1,"waiting":0,"canceled":0,
+		"refused_queue_full":0,"refused_wait_too_long":0,"refused_turn_too_late":0,
+		"waits":{"count":0,"sum_ns":0,"buckets":[0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0]}}`, string(data))
 }
 
-func TestWaitBoundDoubles(t *testing.T) {
-	require.Equal(t, 64*time.Microsecond, bulkhead.WaitBound(-1))
-	require.Equal(t, 64*time.Microsecond, bulkhead.WaitBound(0))
-	require.Equal(t, 128*time.Microsecond, bulkhead.WaitBound(1))
-	require.Equal(t, 64*time.Microsecond<<18, bulkhead.WaitBound(18))
-	require.Equal(t, time.Duration(math.MaxInt64), bulkhead.WaitBound(19))
+func TestHistogramBoundDoubles(t *testing.T) {
+	var h bulkhead.Histogram
+	require.Equal(t, 64*time.Microsecond, h.Bound(-1))
+	require.Equal(t, 64*time.Microsecond, h.Bound(0))
+	require.Equal(t, 128*time.Microsecond, h.Bound(1))
+	require.Equal(t, 64*time.Microsecond<<18, h.Bound(18))
+	require.Equal(t, time.Duration(math.MaxInt64), h.Bound(19))
 }
 
 func TestReasonString(t *testing.T) {

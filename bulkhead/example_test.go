@@ -165,7 +165,7 @@ func ExamplePermit_Done() {
 
 func ExampleBulkhead_Resize() {
 	b := bulkhead.MustNew(bulkhead.Config{Limit: 3, Hooks: bulkhead.Hooks{
-		OnLimit: func(c bulkhead.LimitChange) { fmt.Println("limit", c.From, "to", c.To) },
+		OnLimitChange: func(c bulkhead.LimitChange) { fmt.Println("limit", c.From, "to", c.To) },
 	}})
 	p, _ := b.TryAcquireN(3)
 	fmt.Println(b.Resize(2)) // what runs goes on
@@ -241,8 +241,9 @@ func ExampleWeightError() {
 	// Output: 5 above 4 true
 }
 
-func ExampleWaitBound() {
-	fmt.Println(bulkhead.WaitBound(0), bulkhead.WaitBound(1), bulkhead.WaitBound(10))
+func ExampleHistogram_Bound() {
+	h := bulkhead.MustNew(bulkhead.Config{Limit: 4}).Stats().Waits
+	fmt.Println(h.Bound(0), h.Bound(1), h.Bound(10))
 	// Output: 64µs 128µs 65.536ms
 }
 

@@ -17,9 +17,9 @@ type Hooks struct {
 	// slots. A caller whose own ctx is done was not refused.
 	OnRefused func(Refused)
 
-	// OnLimit is called after the limit has changed, by Resize or by Adaptive.
+	// OnLimitChange is called after the limit has changed, by Resize or by Adaptive.
 	// The events of one Bulkhead come one at a time and in order.
-	OnLimit func(LimitChange)
+	OnLimitChange func(LimitChange)
 }
 
 // Acquired tells that a caller got its slots.
@@ -59,7 +59,7 @@ func (b *Bulkhead) tellRefused(n int, err error) {
 // is at it, which then delivers these as well. So there is one at a time, and
 // they come in order, although no lock is held.
 func (b *Bulkhead) tellLimit() {
-	hook := b.cfg.Hooks.OnLimit
+	hook := b.cfg.Hooks.OnLimitChange
 	if hook == nil {
 		return
 	}

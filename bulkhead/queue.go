@@ -189,7 +189,7 @@ func (b *Bulkhead) giveLocked(now time.Duration) {
 		b.slots.Add(change)
 		b.turns.observe(now, b.limit)
 		w.wait = max(now-w.since, 0)
-		b.countsLocked().waited(w.wait)
+		b.countsLocked().waits.observe(w.wait)
 		close(w.ready)
 	}
 }
@@ -242,7 +242,7 @@ func (b *Bulkhead) resizeLocked(limit int) {
 	if limit == b.limit {
 		return
 	}
-	if b.cfg.Hooks.OnLimit != nil {
+	if b.cfg.Hooks.OnLimitChange != nil {
 		b.changes = append(b.changes, LimitChange{Name: b.cfg.Name, From: b.limit, To: limit})
 	}
 	b.slots.Add(int64(limit - b.limit))

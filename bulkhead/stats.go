@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// WaitBuckets is how many buckets the histogram of waits has.
-const WaitBuckets = 20
+// Buckets is how many buckets a Histogram has.
+const Buckets = 20
 
 // Stats is one consistent snapshot of a Bulkhead. Publish it with expvar.Func,
 // or read it from a metrics collector. Callers that got a slot without waiting
@@ -18,25 +18,27 @@ type Stats struct {
 	InUse   int    `json:"in_use"`  // slots; above Limit only while a shrunk bulkhead drains
 	Waiting int    `json:"waiting"` // callers, not slots
 
-	Waited    uint64 `json:"waited"`    // callers that were given slots after waiting
-	Cancelled uint64 `json:"cancelled"` // waiters whose ctx was done before that
+	Canceled uint64 `json:"canceled"` // waiters whose ctx was done before they had slots
 
 	RefusedQueueFull   uint64 `json:"refused_queue_full"` // TryAcquire included
 	RefusedWaitTooLong uint64 `json:"refused_wait_too_long"`
 	RefusedTurnTooLate uint64 `json:"refused_turn_too_late"`
 
-	// Waits is the histogram of the waits of those in Waited: Waits[i] counts
-	// waits of at most WaitBound(i) that are above WaitBound(i-1). WaitTotal
-	// is their sum.
-	WaitTotal time.Duration       `json:"wait_total_ns"`
-	Waits     [WaitBuckets]uint64 `json:"waits"`
+	Waits Histogram `json:"waits"` // of the callers that were given slots after waiting
 }
 
-// WaitBound returns the upper bound of bucket i of Stats.Waits: 64 µs for the
-// first, twice as much for each one after it, and the longest Duration there
-// is for the last.
-func WaitBound(i int) time.Duration {
-	if i >= WaitBuckets-1 {
+// Histogram counts durations. Bucket i counts those of at most Bound(i) that are
+// above Bound(i-1).
+type Histogram struct {
+	Count   uint64          `json:"count"`   // of all
+	Sum     time.Duration   `json:"sum_ns"`  // of all
+	Buckets [Buckets]uint64 `json:"buckets"` // the count in each
+}
+
+// Bound returns the upper bound of bucket i: 64 µs for the first, twice as much
+// for each one after it, and the longest Duration there is for the last.
+func (Histogram) Bound(i int) time.Duration {
+	if i >= Buckets-1 {
 		return 1<<63 - 1
 	}
 	return firstBound << max(i, 0)
@@ -58,23 +60,19 @@ func (b *Bulkhead) Stats() Stats {
 		Limit:              b.limit,
 		InUse:              b.inUseLocked(),
 		Waiting:            b.queue.len,
-		Waited:             c.granted,
-		Cancelled:          c.cancelled,
+		Canceled:           c.cancelled,
 		RefusedQueueFull:   c.refusals[QueueFull] + b.tries.Load(),
 		RefusedWaitTooLong: c.refusals[WaitTooLong],
 		RefusedTurnTooLate: c.refusals[TurnTooLate],
-		WaitTotal:          c.total,
-		Waits:              c.buckets,
+		Waits:              c.waits,
 	}
 }
 
 // counts are the counters of Stats, guarded by Bulkhead.mu.
 type counts struct {
-	granted   uint64
+	waits     Histogram // of those who were given slots
 	cancelled uint64
 	refusals  [TurnTooLate + 1]uint64
-	total     time.Duration
-	buckets   [WaitBuckets]uint64
 }
 
 // countsLocked returns the counters of b, which it makes when first needed: a
@@ -86,12 +84,11 @@ func (b *Bulkhead) countsLocked() *counts {
 	return b.counts
 }
 
-// waited takes note of a wait that ended with slots.
-func (c *counts) waited(d time.Duration) {
-	c.granted++
-	c.total += d
+func (h *Histogram) observe(d time.Duration) {
+	h.Count++
+	h.Sum += d
 	// The bits of the bounds below d, less a nanosecond since bounds belong
 	// to their bucket.
 	i := bits.Len64(uint64(max(d-1, 0) / firstBound))
-	c.buckets[min(i, WaitBuckets-1)]++
+	h.Buckets[min(i, Buckets-1)]++
 }

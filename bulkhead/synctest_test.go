@@ -382,12 +382,12 @@ func TestStatsCountWaitsInTheirBuckets(t *testing.T) {
 			total += d
 		}
 		s := b.Stats()
-		require.EqualValues(t, len(waits), s.Waited)
-		require.Equal(t, total, s.WaitTotal)
-		want := [bulkhead.WaitBuckets]uint64{0: 1, 1: 2, 14: 1, 19: 1}
-		require.Equal(t, want, s.Waits)
-		require.LessOrEqual(t, time.Second, bulkhead.WaitBound(14))
-		require.Greater(t, time.Second, bulkhead.WaitBound(13))
+		require.EqualValues(t, len(waits), s.Waits.Count)
+		require.Equal(t, total, s.Waits.Sum)
+		want := [bulkhead.Buckets]uint64{0: 1, 1: 2, 14: 1, 19: 1}
+		require.Equal(t, want, s.Waits.Buckets)
+		require.LessOrEqual(t, time.Second, s.Waits.Bound(14))
+		require.Greater(t, time.Second, s.Waits.Bound(13))
 	})
 }
 
@@ -401,8 +401,8 @@ func TestStatsMeasureEveryWaitHoweverShort(t *testing.T) {
 			w.release()
 		}
 		s := b.Stats()
-		require.EqualValues(t, 320, s.Waited)
-		require.EqualValues(t, 320, s.Waits[0])
+		require.EqualValues(t, 320, s.Waits.Count)
+		require.EqualValues(t, 320, s.Waits.Buckets[0])
 	})
 }
 
@@ -416,10 +416,10 @@ func TestHooksTellWhatHappensInOrder(t *testing.T) {
 			log = append(log, e)
 		}
 		b := bulkhead.MustNew(bulkhead.Config{Name: "db", Limit: 1, Hooks: bulkhead.Hooks{
-			OnAcquired: func(e bulkhead.Acquired) { note(e) },
-			OnReleased: func(e bulkhead.Released) { note(e) },
-			OnRefused:  func(e bulkhead.Refused) { e.Err = errors.Unwrap(e.Err); note(e) },
-			OnLimit:    func(e bulkhead.LimitChange) { note(e) },
+			OnAcquired:    func(e bulkhead.Acquired) { note(e) },
+			OnReleased:    func(e bulkhead.Released) { note(e) },
+			OnRefused:     func(e bulkhead.Refused) { e.Err = errors.Unwrap(e.Err); note(e) },
+			OnLimitChange: func(e bulkhead.LimitChange) { note(e) },
 		}})
 		a, w := call(b, 1), call(b, 1)
 		time.Sleep(time.Second)
@@ -475,7 +475,7 @@ func TestHooksMayCallTheBulkhead(t *testing.T) {
 		OnAcquired: func(bulkhead.Acquired) { b.Stats() },
 		OnReleased: func(bulkhead.Released) { b.Stats() },
 		OnRefused:  func(bulkhead.Refused) { b.Stats() },
-		OnLimit: func(e bulkhead.LimitChange) {
+		OnLimitChange: func(e bulkhead.LimitChange) {
 			require.False(t, telling, "one at a time")
 			telling = true
 			limits = append(limits, e.To)
@@ -503,8 +503,8 @@ func TestHooksThatPanicLoseNothing(t *testing.T) {
 		}
 	}
 	b := bulkhead.MustNew(bulkhead.Config{Limit: 1, NoWait: true, Hooks: bulkhead.Hooks{
-		OnAcquired: func(bulkhead.Acquired) { boom() },
-		OnLimit:    func(bulkhead.LimitChange) { boom() },
+		OnAcquired:    func(bulkhead.Acquired) { boom() },
+		OnLimitChange: func(bulkhead.LimitChange) { boom() },
 	}})
 	nothing := func(context.Context) error { return nil }
 	require.Panics(t, func() { _ = b.Do(t.Context(), nothing) })

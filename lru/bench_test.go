@@ -17,7 +17,7 @@ var benchConfigs = map[string]lru.Config[int, int]{
 	"s3fifo": {Capacity: benchSize, Policy: lru.PolicyS3FIFO},
 	"ttl":    {Capacity: benchSize, TTL: time.Hour},
 	"cost":   {Capacity: benchSize, MaxCost: benchSize, Cost: func(int, int) int64 { return 1 }},
-	"hook":   {Capacity: benchSize, Hooks: lru.Hooks[int, int]{OnRemove: func(lru.Removed[int, int]) {}}},
+	"hook":   {Capacity: benchSize, Hooks: lru.Hooks[int, int]{OnRemoved: func(lru.Removed[int, int]) {}}},
 }
 
 func BenchmarkGet(b *testing.B) {

@@ -120,7 +120,7 @@ func (b *bulk[K, V]) land(ctx context.Context, values map[K]V, costs []int64, er
 			s.loads++
 		}
 		b.c.landLocked(s, hash, key, f, costs[i])
-		s.mu.Unlock() // the events come below: OnRemove may panic, and all must land
+		s.mu.Unlock() // the events come below: OnRemoved may panic, and all must land
 		if f.err == nil {
 			b.out[key] = f.value
 			covered++

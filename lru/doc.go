@@ -28,8 +28,8 @@
 //   - Never more entries than Capacity, nor more cost than MaxCost, not even
 //     for an instant: room is made before an entry comes in.
 //   - Each value that goes in comes out once: by Take, or by one call of
-//     OnRemove with the reason. A value that Set refuses stays the caller's.
-//   - No function of the user runs under a lock: OnRemove, Cost, loaders, the
+//     OnRemoved with the reason. A value that Set refuses stays the caller's.
+//   - No function of the user runs under a lock: OnRemoved, Cost, loaders, the
 //     function given to Compute and the bodies of loops may all use the cache.
 //   - An entry that has expired is absent for every method, to the nanosecond.
 //     Only Len and Cost count it until it is removed, which every Set helps
@@ -91,7 +91,7 @@
 // # Performance
 //
 // Get, Set, Delete and a hit of GetOrLoad do not allocate once the arrays have
-// grown to Capacity, also when they evict, expire and call OnRemove. A load that
+// grown to Capacity, also when they evict, expire and call OnRemoved. A load that
 // misses costs a handful of small allocations, Compute one.
 //
 // An entry takes 8 bytes for its links and 8 for the index beside its key and

@@ -135,7 +135,7 @@ func ExampleCache_Compute() {
 func ExampleCache_Take() {
 	c := lru.MustNew(lru.Config[string, string]{
 		Capacity: 1,
-		Hooks: lru.Hooks[string, string]{OnRemove: func(r lru.Removed[string, string]) {
+		Hooks: lru.Hooks[string, string]{OnRemoved: func(r lru.Removed[string, string]) {
 			fmt.Println("close", r.Value, r.Reason)
 		}},
 	})

@@ -73,7 +73,7 @@ func TestExpiryBehavesAsTheModel(t *testing.T) {
 				var told []string
 				c := lru.MustNewLRU(config{
 					Capacity: 1000, TTL: 5 * time.Second, Sliding: sliding,
-					Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) {
+					Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) {
 						told = append(told, fmt.Sprint(r.Key, "=", r.Value, r.Reason))
 					}},
 				})

@@ -4,7 +4,7 @@ import "fmt"
 
 // Hooks are called outside all locks. Each may be nil.
 type Hooks[K comparable, V any] struct {
-	// OnRemove is called exactly once for each value that leaves the cache,
+	// OnRemoved is called exactly once for each value that leaves the cache,
 	// except by Take, whose caller gets it. It may use the cache. The events
 	// of one shard come one at a time and in order, mostly on the goroutine
 	// whose call removed the value, before that call returns; if another
@@ -14,7 +14,7 @@ type Hooks[K comparable, V any] struct {
 	//
 	// A panic in the hook passes through the call that delivered the event,
 	// whose own work is done by then. Events behind it come with the next one.
-	OnRemove func(Removed[K, V])
+	OnRemoved func(Removed[K, V])
 }
 
 // Removed tells that a value has left the cache.

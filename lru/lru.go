@@ -173,7 +173,7 @@ func (c *Cache[K, V]) init(cfg Config[K, V]) error {
 		s.limit = part(cfg.Capacity, i, cfg.Shards)
 		s.most = part(cfg.MaxCost, i, cfg.Shards)
 		s.hasher, s.base, s.rules = c.hasher, base, &c.rules
-		s.hook, s.tells = cfg.Hooks.OnRemove, cfg.Hooks.OnRemove != nil
+		s.hook, s.tells = cfg.Hooks.OnRemoved, cfg.Hooks.OnRemoved != nil
 		if s.kept {
 			s.tags = []uint32{}
 		}
@@ -296,7 +296,7 @@ func (c *Cache[K, V]) Has(key K) bool {
 //
 // It reports false if the value cannot be kept: because it costs more than its
 // shard may hold, or because key is not equal to itself, as a NaN. Then key has
-// no value, and the caller still owns this one: OnRemove is not called for it.
+// no value, and the caller still owns this one: OnRemoved is not called for it.
 func (c *Cache[K, V]) Set(key K, value V) bool { return c.set(key, value, c.ttl, false) }
 
 // SetTTL is Set with a time to live of its own: 0 means until it is evicted. A
@@ -344,7 +344,7 @@ func (s *shard[K, V]) write(hash uint64, key K, value V, cost, ttl int64, absent
 // the key that is under way will not store its result.
 func (c *Cache[K, V]) Delete(key K) (V, bool) { return c.drop(key, Deleted) }
 
-// Take is Delete without a call of OnRemove: the caller now owns the value.
+// Take is Delete without a call of OnRemoved: the caller now owns the value.
 func (c *Cache[K, V]) Take(key K) (V, bool) { return c.drop(key, taken) }
 
 func (c *Cache[K, V]) drop(key K, reason Reason) (V, bool) {

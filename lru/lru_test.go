@@ -236,7 +236,7 @@ func TestOnRemoveMayUseTheCache(t *testing.T) {
 	for _, single := range []bool{true, false} {
 		var c both[int, int]
 		var events []string
-		cfg := config{Capacity: 2, Shards: 1, Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) {
+		cfg := config{Capacity: 2, Shards: 1, Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) {
 			events = append(events, fmt.Sprint(r.Key, r.Reason))
 			if r.Key < 5 {
 				c.Set(r.Key+10, 0) // which evicts again
@@ -269,7 +269,7 @@ func TestPanicInOnRemoveLeavesTheCacheConsistent(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var keys []int
-			c := mk(config{Capacity: 4, Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) {
+			c := mk(config{Capacity: 4, Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) {
 				keys = append(keys, r.Key)
 				if r.Key == 0 {
 					panic("boom")
@@ -454,7 +454,7 @@ func TestGetAndSetDoNotAllocate(t *testing.T) {
 		told := 0
 		ints := lru.MustNew(config{
 			Capacity: 100, Policy: policy, TTL: time.Hour, Jitter: 0.5, MaxCost: 90, Cost: func(int, int) int64 { return 1 },
-			Hooks: lru.Hooks[int, int]{OnRemove: func(lru.Removed[int, int]) { told++ }},
+			Hooks: lru.Hooks[int, int]{OnRemoved: func(lru.Removed[int, int]) { told++ }},
 		})
 		strings := lru.MustNewLRU(lru.Config[string, string]{Capacity: 100, Policy: policy})
 		structs := lru.MustNew(lru.Config[pair, *int]{Capacity: 100, Policy: policy})

@@ -131,7 +131,7 @@ func compare[K comparable](t *testing.T, capacity, maxCost int, single bool, key
 	var got []lru.Removed[K, int]
 	cfg := lru.Config[K, int]{
 		Capacity: capacity, Shards: 1, MaxCost: int64(maxCost),
-		Hooks: lru.Hooks[K, int]{OnRemove: func(r lru.Removed[K, int]) { got = append(got, r) }},
+		Hooks: lru.Hooks[K, int]{OnRemoved: func(r lru.Removed[K, int]) { got = append(got, r) }},
 	}
 	if maxCost > 0 {
 		cfg.Cost = func(_ K, value int) int64 { return int64(value) }

@@ -14,7 +14,7 @@ import (
 // would be another goroutine: call RemoveExpired. Refreshes are done by the
 // caller that hits an entry that is due.
 //
-// Functions of the user that a method calls (loaders, OnRemove, Compute's, the
+// Functions of the user that a method calls (loaders, OnRemoved, Compute's, the
 // body of a loop) may use the LRU. A loader that asks for its own key loads it
 // twice, rather than waiting for itself.
 type LRU[K comparable, V any] struct{ c Cache[K, V] }

@@ -21,7 +21,7 @@ type Stats struct {
 	StaleServed uint64 `json:"stale_served"` // failed loads covered up by a value that was over
 	Refreshes   uint64 `json:"refreshes"`    // loads begun while there was a value
 
-	// Undelivered is how many events wait for Hooks.OnRemove to come back.
+	// Undelivered is how many events wait for Hooks.OnRemoved to come back.
 	Undelivered int `json:"undelivered"`
 }
 

@@ -118,7 +118,7 @@ func TestStoreStaysInOrderUnderRandomOperations(t *testing.T) {
 							cfg.StaleFor, cfg.Jitter = 5*time.Second, 0.3
 						}
 						in, out := 0, 0
-						cfg.Hooks.OnRemove = func(Removed[int, int]) { out++ }
+						cfg.Hooks.OnRemoved = func(Removed[int, int]) { out++ }
 						churn(t, cfg, func(n int) { in += n })
 						require.Equal(t, in, out, "what went in came out")
 					})
@@ -406,7 +406,7 @@ func TestNegativeEntriesSurviveResize(t *testing.T) {
 func TestBacklogOfEventsIsDeliveredInOrder(t *testing.T) {
 	inside, proceed := make(chan struct{}), make(chan struct{})
 	var keys []int
-	c := MustNew(Config[int, int]{Capacity: 1, Hooks: Hooks[int, int]{OnRemove: func(r Removed[int, int]) {
+	c := MustNew(Config[int, int]{Capacity: 1, Hooks: Hooks[int, int]{OnRemoved: func(r Removed[int, int]) {
 		if keys = append(keys, r.Key); r.Key == 0 {
 			close(inside)
 			<-proceed

@@ -21,7 +21,7 @@ import (
 )
 
 // Every value has a number of its own. However many goroutines do whatever they
-// like, each number that went in comes out exactly once: told to OnRemove, or
+// like, each number that went in comes out exactly once: told to OnRemoved, or
 // given to the caller of Take.
 func TestConservationUnderContention(t *testing.T) {
 	for _, policy := range []lru.Policy{lru.PolicyLRU, lru.PolicyS3FIFO} {
@@ -36,7 +36,7 @@ func TestConservationUnderContention(t *testing.T) {
 			}
 			c := lru.MustNew(config{
 				Capacity: 128, Shards: 4, Policy: policy, MaxCost: 400, Cost: func(_, v int) int64 { return int64(v % 5) },
-				Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) { leave(r.Value) }},
+				Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) { leave(r.Value) }},
 			})
 			in := make([]atomic.Bool, len(out))
 			give := func(v int, stored bool) {
@@ -361,7 +361,7 @@ func TestKeysOfManyKindsAreFound(t *testing.T) {
 // first event.
 func TestPanicInOnRemoveDuringBulkLoadLeavesNoWaiter(t *testing.T) {
 	armed := false
-	c := lru.MustNew(config{Capacity: 3, Hooks: lru.Hooks[int, int]{OnRemove: func(lru.Removed[int, int]) {
+	c := lru.MustNew(config{Capacity: 3, Hooks: lru.Hooks[int, int]{OnRemoved: func(lru.Removed[int, int]) {
 		if armed {
 			armed = false
 			panic("boom")

@@ -127,7 +127,7 @@ func TestExpiredIsAbsentForEveryOperation(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var reasons []lru.Reason
-				c := lru.MustNew(config{Capacity: 4, TTL: time.Second, Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) {
+				c := lru.MustNew(config{Capacity: 4, TTL: time.Second, Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) {
 					reasons = append(reasons, r.Reason)
 				}}})
 				c.Set(1, 1)
@@ -331,7 +331,7 @@ func TestLoadAfterADeleteIsAnother(t *testing.T) {
 func TestNotFoundIsRememberedForNegativeTTL(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told := 0
-		c := lru.MustNew(config{Capacity: 2, NegativeTTL: time.Second, Hooks: lru.Hooks[int, int]{OnRemove: func(lru.Removed[int, int]) { told++ }}})
+		c := lru.MustNew(config{Capacity: 2, NegativeTTL: time.Second, Hooks: lru.Hooks[int, int]{OnRemoved: func(lru.Removed[int, int]) { told++ }}})
 		loads := 0
 		wrapped := errors.Join(lru.ErrNotFound, errCause)
 		load := func(context.Context, int) (int, error) { loads++; return 0, wrapped }
@@ -376,7 +376,7 @@ func TestStaleValueStandsInForAFailedLoad(t *testing.T) {
 		var reasons []lru.Reason
 		c := lru.MustNew(config{
 			Capacity: 4, TTL: time.Second, StaleFor: time.Minute, NegativeTTL: time.Second,
-			Hooks: lru.Hooks[int, int]{OnRemove: func(r lru.Removed[int, int]) { reasons = append(reasons, r.Reason) }},
+			Hooks: lru.Hooks[int, int]{OnRemoved: func(r lru.Removed[int, int]) { reasons = append(reasons, r.Reason) }},
 		})
 		fail := func(context.Context, int) (int, error) { return 0, errCause }
 		c.Set(1, 1)

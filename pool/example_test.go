@@ -332,7 +332,8 @@ func ExamplePool_Stats() {
 	// db 1 1 0
 }
 
-func ExampleBound() {
-	fmt.Println(pool.Bound(0), pool.Bound(10))
+func ExampleHistogram_Bound() {
+	var waits pool.Histogram // as in Stats.Waits
+	fmt.Println(waits.Bound(0), waits.Bound(10))
 	// Output: 1µs 1.024ms
 }

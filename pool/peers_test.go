@@ -42,7 +42,7 @@ func TestPeersDeadWaitersAreSkipped(t *testing.T) {
 		synctest.Wait()
 		require.True(t, alive.holds(1))
 		require.NoError(t, alive.lease().Release())
-		require.EqualValues(t, 10000, p.Stats().Cancelled)
+		require.EqualValues(t, 10000, p.Stats().Canceled)
 	})
 }
 

@@ -22,13 +22,13 @@ type Stats struct {
 
 	// Acquired counts leases, those included that came back at once because
 	// their caller had left in the same moment.
-	Acquired  uint64 `json:"acquired"`
-	Cancelled uint64 `json:"cancelled"` // callers that left while they waited
-	TimedOut  uint64 `json:"timed_out"` // by AcquireTimeout, or the deadline of their ctx
-	Refused   uint64 `json:"refused"`   // ErrFull, ErrDown, ErrNested, and TryAcquire without success
-	Stale     uint64 `json:"stale"`     // uses of leases that had ended
-	Leaks     uint64 `json:"leaks"`     // reported to OnLeak for LeakAfter
-	Detached  uint64 `json:"detached"`
+	Acquired uint64 `json:"acquired"`
+	Canceled uint64 `json:"canceled"`  // callers that left while they waited
+	TimedOut uint64 `json:"timed_out"` // by AcquireTimeout, or the deadline of their ctx
+	Refused  uint64 `json:"refused"`   // ErrFull, ErrDown, ErrNested, and TryAcquire without success
+	Stale    uint64 `json:"stale"`     // uses of leases that had ended
+	Leaks    uint64 `json:"leaks"`     // reported to OnLeak for LeakAfter
+	Detached uint64 `json:"detached"`
 
 	Created       uint64 `json:"created"`        // resources
 	CreateFailed  uint64 `json:"create_failed"`  // calls of Create with an error
@@ -56,7 +56,7 @@ type Histogram struct {
 // Bound returns the upper bound of bucket i: 1 µs for the first, twice as much
 // for each one after it (so 67 s for the last but one), and the longest Duration
 // there is for the last.
-func Bound(i int) time.Duration {
+func (Histogram) Bound(i int) time.Duration {
 	if i >= Buckets-1 {
 		return never
 	}
@@ -114,7 +114,7 @@ func (p *Pool[T]) Stats() Stats {
 		Name: p.cfg.Name, Max: p.max, MinIdle: p.minIdle,
 		Total: len(p.all), InUse: p.inUse, Idle: p.idle.len, Checking: p.checking, Creating: p.creating,
 		Closing: p.closing, Waiting: p.waitingLocked(),
-		Acquired: p.acquired, Cancelled: p.cancelled.Load(), TimedOut: p.timedOut.Load(), Refused: c.refused, Stale: c.stale,
+		Acquired: p.acquired, Canceled: p.cancelled.Load(), TimedOut: p.timedOut.Load(), Refused: c.refused, Stale: c.stale,
 		Leaks: c.leaks, Detached: c.detached,
 		Created: c.created, CreateFailed: c.createFailed, DestroyFailed: c.destroyFailed, Destroyed: c.destroyed,
 		Waits: waits, Creates: c.create, Checks: c.check,

@@ -14,12 +14,13 @@ import (
 )
 
 func TestStatsBounds(t *testing.T) {
-	require.Equal(t, time.Microsecond, pool.Bound(0))
-	require.Equal(t, time.Microsecond, pool.Bound(-1))
-	require.Equal(t, 2*time.Microsecond, pool.Bound(1))
-	require.Equal(t, 67108864*time.Microsecond, pool.Bound(pool.Buckets-2))
-	require.Equal(t, time.Duration(math.MaxInt64), pool.Bound(pool.Buckets-1))
-	require.Equal(t, time.Duration(math.MaxInt64), pool.Bound(1000))
+	var h pool.Histogram
+	require.Equal(t, time.Microsecond, h.Bound(0))
+	require.Equal(t, time.Microsecond, h.Bound(-1))
+	require.Equal(t, 2*time.Microsecond, h.Bound(1))
+	require.Equal(t, 67108864*time.Microsecond, h.Bound(pool.Buckets-2))
+	require.Equal(t, time.Duration(math.MaxInt64), h.Bound(pool.Buckets-1))
+	require.Equal(t, time.Duration(math.MaxInt64), h.Bound(1000))
 }
 
 // Each wait, creation and check is in the bucket that its bound says.
@@ -28,9 +29,12 @@ func TestStatsHistograms(t *testing.T) {
 		p, w := newPool(t, pool.Config[*res]{Name: "db", Max: 1, CheckAfter: time.Millisecond, AcquireTimeout: time.Hour})
 		w.createTime, w.checkTime = 3*time.Millisecond, 5*time.Microsecond
 		l := mustAcquire(t, p)
-		var waits []time.Duration
+		var (
+			waits []time.Duration
+			h     pool.Histogram
+		)
 		for i := range pool.Buckets - 1 {
-			for _, d := range []time.Duration{pool.Bound(i), pool.Bound(i) + 1} {
+			for _, d := range []time.Duration{h.Bound(i), h.Bound(i) + 1} {
 				c := call(t, p)
 				time.Sleep(d)
 				require.NoError(t, l.Release())
@@ -93,7 +97,7 @@ func TestStatsCountWhatCallersAreTold(t *testing.T) {
 		_, err = p.Acquire(t.Context())
 		require.ErrorIs(t, err, pool.ErrDown)
 		s := p.Stats()
-		require.Equal(t, []uint64{1, 1, 2, 2}, []uint64{s.Acquired, s.Cancelled, s.TimedOut, s.Refused})
+		require.Equal(t, []uint64{1, 1, 2, 2}, []uint64{s.Acquired, s.Canceled, s.TimedOut, s.Refused})
 		require.Equal(t, []uint64{1, 1}, []uint64{s.Created, s.CreateFailed})
 	})
 }

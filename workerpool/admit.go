@@ -264,7 +264,7 @@ func (p *Pool) refuseCallersLocked(all bool) {
 func (p *Pool) fullErrorLocked() error {
 	e := &FullError{Name: p.cfg.Name, Queued: p.queuedLocked(), Queue: p.room}
 	if n := p.runs.count.Load(); n > 0 {
-		e.Expected = time.Duration(p.runs.total.Load()/n) * time.Duration(e.Queued+1) / time.Duration(p.max)
+		e.Expected = time.Duration(p.runs.sum.Load()/n) * time.Duration(e.Queued+1) / time.Duration(p.max)
 	}
 	return e
 }

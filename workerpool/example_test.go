@@ -236,7 +236,8 @@ func ExampleFullError() {
 	// 0s
 }
 
-func ExampleBound() {
-	fmt.Println(workerpool.Bound(0), workerpool.Bound(10), workerpool.Bound(workerpool.Buckets-1) > time.Hour)
+func ExampleHistogram_Bound() {
+	var runs workerpool.Histogram // as in Stats.Runs
+	fmt.Println(runs.Bound(0), runs.Bound(10), runs.Bound(workerpool.Buckets-1) > time.Hour)
 	// Output: 1µs 1.024ms true
 }

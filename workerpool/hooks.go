@@ -15,8 +15,8 @@ type Hooks struct {
 	// OnDropped is called after a task was accepted and will never run.
 	OnDropped func(Dropped)
 
-	// OnInit is called after a worker of a Stateful could not make its state.
-	OnInit func(InitFailed)
+	// OnInitFailed is called after a worker of a Stateful could not make its state.
+	OnInitFailed func(InitFailed)
 }
 
 // Dropped tells that an accepted task will never run.

@@ -254,7 +254,7 @@ func TestSameComparesAnyContext(t *testing.T) {
 func TestHistogramBucketsHoldWhatTheirBoundsSay(t *testing.T) {
 	var h histogram
 	for i := range Buckets {
-		bound := Bound(i)
+		bound := Histogram{}.Bound(i)
 		h.add(bound)
 		s := h.snapshot()
 		require.EqualValues(t, 1, s.Buckets[i], "the bound %v belongs to its bucket", bound)

@@ -28,7 +28,7 @@ type Stateful[S any] struct {
 // NewStateful returns a Stateful as described by cfg. Each worker calls init
 // before its first task, and free, which may be nil, before it ends.
 //
-// If init returns an error or panics, the worker tells Hooks.OnInit and tries
+// If init returns an error or panics, the worker tells Hooks.OnInitFailed and tries
 // again, after 10 ms, and then twice as long each time, up to 10 s, less some
 // chance. Tasks wait meanwhile, for other workers or for this one. The ctx of
 // init ends when the pool is closed.
@@ -104,7 +104,7 @@ func (s *Stateful[S]) begin(w *worker) bool {
 		}
 		p.failures.Add(1)
 		wait := delay - time.Duration(rand.Int64N(int64(delay/4)))
-		if hook := p.cfg.Hooks.OnInit; hook != nil && s.ctx.Err() == nil {
+		if hook := p.cfg.Hooks.OnInitFailed; hook != nil && s.ctx.Err() == nil {
 			hook(InitFailed{Name: p.cfg.Name, Err: err, Attempt: attempt, RetryIn: wait})
 		}
 		select {

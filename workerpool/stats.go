@@ -40,22 +40,22 @@ type Stats struct {
 
 	// The times of one in Config.SampleEvery of the tasks that ran: how long
 	// they waited before, and how long they ran.
-	QueueWait Histogram `json:"queue_wait"`
-	RunTime   Histogram `json:"run_time"`
+	Waits Histogram `json:"waits"`
+	Runs  Histogram `json:"runs"`
 }
 
-// Histogram holds times. Buckets[i] counts those of at most Bound(i) that are
+// Histogram counts durations. Bucket i counts those of at most Bound(i) that are
 // above Bound(i-1).
 type Histogram struct {
-	Count   uint64          `json:"count"`    // how many
-	Total   time.Duration   `json:"total_ns"` // their sum
+	Count   uint64          `json:"count"`  // how many
+	Sum     time.Duration   `json:"sum_ns"` // their sum
 	Buckets [Buckets]uint64 `json:"buckets"`
 }
 
-// Bound returns the upper bound of bucket i of a Histogram: 1 µs for the first,
+// Bound returns the upper bound of bucket i: 1 µs for the first,
 // twice as much for each one after it, and the longest Duration there is for
 // the last.
-func Bound(i int) time.Duration {
+func (Histogram) Bound(i int) time.Duration {
 	if i >= Buckets-1 {
 		return 1<<63 - 1
 	}
@@ -94,15 +94,15 @@ func (p *Pool) Stats() Stats {
 	s.Refused = p.refused.Load()
 	s.Panics = p.panics.Load()
 	s.InitFailures = p.failures.Load()
-	s.QueueWait = p.waits.snapshot()
-	s.RunTime = p.runs.snapshot()
+	s.Waits = p.waits.snapshot()
+	s.Runs = p.runs.snapshot()
 	return s
 }
 
 // histogram is a Histogram that is being written.
 type histogram struct {
-	count, total atomic.Uint64 // added to by who has measured
-	buckets      [Buckets]atomic.Uint64
+	count, sum atomic.Uint64 // added to by who has measured
+	buckets    [Buckets]atomic.Uint64
 }
 
 func (h *histogram) add(d time.Duration) {
@@ -111,7 +111,7 @@ func (h *histogram) add(d time.Duration) {
 	// their bucket.
 	i := bits.Len64(uint64(max(d-1, 0) / time.Microsecond))
 	h.buckets[min(i, Buckets-1)].Add(1)
-	h.total.Add(uint64(d))
+	h.sum.Add(uint64(d))
 	h.count.Add(1)
 }
 
@@ -120,7 +120,7 @@ func (h *histogram) snapshot() (s Histogram) {
 		s.Buckets[i] = h.buckets[i].Load()
 		s.Count += s.Buckets[i]
 	}
-	s.Total = time.Duration(h.total.Load())
+	s.Sum = time.Duration(h.sum.Load())
 	return s
 }
 

@@ -259,20 +259,20 @@ func TestHistogramsHoldTheTimes(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		s := p.Stats()
-		require.EqualValues(t, 3, s.RunTime.Count)
-		require.Equal(t, 3*time.Second, s.RunTime.Total)
-		require.EqualValues(t, 3, s.QueueWait.Count)
-		require.Equal(t, 3*time.Second, s.QueueWait.Total, "none, one and two seconds")
-		require.EqualValues(t, 1, s.QueueWait.Buckets[0])
-		for i, n := range s.RunTime.Buckets {
-			in := time.Second <= workerpool.Bound(i) && (i == 0 || time.Second > workerpool.Bound(i-1))
+		require.EqualValues(t, 3, s.Runs.Count)
+		require.Equal(t, 3*time.Second, s.Runs.Sum)
+		require.EqualValues(t, 3, s.Waits.Count)
+		require.Equal(t, 3*time.Second, s.Waits.Sum, "none, one and two seconds")
+		require.EqualValues(t, 1, s.Waits.Buckets[0])
+		for i, n := range s.Runs.Buckets {
+			in := time.Second <= s.Runs.Bound(i) && (i == 0 || time.Second > s.Runs.Bound(i-1))
 			require.Equal(t, in, n == 3, "bucket %d", i)
 		}
 		for range 2 {
 			require.NoError(t, p.Go(t.Context(), func(context.Context) {}))
 		}
 		synctest.Wait()
-		require.EqualValues(t, 5, p.Stats().RunTime.Count)
+		require.EqualValues(t, 5, p.Stats().Runs.Count)
 	})
 }
 
@@ -303,7 +303,7 @@ func TestSamplesAreAsManyAsPromised(t *testing.T) {
 		require.NoError(t, p.Go(context.Background(), nothing))
 	}
 	require.NoError(t, p.Drain(t.Context()))
-	n := p.Stats().RunTime.Count
+	n := p.Stats().Runs.Count
 	require.Greater(t, n, uint64(1700))
 	require.Less(t, n, uint64(2300))
 }

@@ -337,7 +337,7 @@ func TestW7FailingInitIsReportedAndRetried(t *testing.T) {
 		var failures []workerpool.InitFailed
 		tries := 0
 		s := workerpool.MustNewStateful(workerpool.Config{Name: "db", Max: 1, Hooks: workerpool.Hooks{
-			OnInit: func(f workerpool.InitFailed) { failures = append(failures, f) },
+			OnInitFailed: func(f workerpool.InitFailed) { failures = append(failures, f) },
 		}}, func(context.Context) (int, error) {
 			switch tries++; tries {
 			case 1:
@@ -675,7 +675,7 @@ func TestStatsAreJSON(t *testing.T) {
 	require.NoError(t, entries["Submit"](t.Context(), p, succeed))
 	data, err := json.Marshal(p.Stats())
 	require.NoError(t, err)
-	for _, want := range []string{`"name":"db"`, `"completed":1`, `"dropped_too_old":0`, `"queue_wait":{"count":1`, `"run_time":{"count":1`} {
+	for _, want := range []string{`"name":"db"`, `"completed":1`, `"dropped_too_old":0`, `"waits":{"count":1`, `"runs":{"count":1`} {
 		require.Contains(t, string(data), want)
 	}
 }

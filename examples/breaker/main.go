@@ -86,7 +86,7 @@ func run(w io.Writer) {
 		_ = b.Do(ctx, func(ctx context.Context) error { cancel(); return ctx.Err() })
 	}
 	s := b.Stats()
-	fmt.Fprintf(w, "  %v after %d ignored, %d failed and %d refused calls\n", s.State, s.Ignored, s.Failures, s.Rejected)
+	fmt.Fprintf(w, "  %v after %d ignored, %d failed and %d refused calls\n", s.State, s.Ignored, s.Failures, s.Refused)
 
 	fmt.Fprintln(w, "An operator can take the service out by hand.")
 	b.SetMode(breaker.ForceOpen)

@@ -88,5 +88,5 @@ func run(w io.Writer) {
 	wg.Wait()
 
 	s := reports.Stats()
-	fmt.Fprintf(w, "%s: %d waited, %d in use, %d waiting\n", s.Name, s.Waited, s.InUse, s.Waiting)
+	fmt.Fprintf(w, "%s: %d waited, %d in use, %d waiting\n", s.Name, s.Waits.Count, s.InUse, s.Waiting)
 }

@@ -39,7 +39,7 @@ func report(w io.Writer, s *screen, bareSeen, guardedSeen []uint64) {
 
 	br, bh, re := s.guards.breaker.Stats(), s.guards.bulkhead.Stats(), s.guards.retry.Stats()
 	fmt.Fprintf(w, "\nthe breaker opened %d times and spared the server %d attempts; the bulkhead refused %d;\n",
-		br.Opened, br.Rejected, bh.RefusedQueueFull+bh.RefusedWaitTooLong+bh.RefusedTurnTooLate)
+		br.Opened, br.Refused, bh.RefusedQueueFull+bh.RefusedWaitTooLong+bh.RefusedTurnTooLate)
 	fmt.Fprintf(w, "%d retries were made, %d calls recovered by one, the budget held back %d\n\n", re.Retries, re.Recovered, re.OverBudget)
 	_, _ = io.WriteString(w, s.timeline())
 }

@@ -52,7 +52,7 @@ func (s *screen) frame(since time.Duration) {
 	}
 	st, bh := s.guards.breaker.Stats(), s.guards.bulkhead.Stats()
 	fmt.Fprintf(&b, "\nbreaker %-9s refused %-6d  bulkhead %2d of %d in use, %2d waiting  retries %d\n\n",
-		st.State, st.Rejected, bh.InUse, bh.Limit, bh.Waiting, s.guards.retry.Stats().Retries)
+		st.State, st.Refused, bh.InUse, bh.Limit, bh.Waiting, s.guards.retry.Stats().Retries)
 	b.WriteString(s.timeline())
 	s.lines = strings.Count(b.String(), "\n")
 	_, _ = io.WriteString(s.out, b.String())

@@ -84,7 +84,7 @@ func run(ctx context.Context, w io.Writer, size, workers int, file string) error
 
 	s := p.Stats()
 	fmt.Fprintf(w, "%d tasks ran, %d had their times taken: %v on average, after a wait of %v\n",
-		s.Completed, s.RunTime.Count, mean(s.RunTime), mean(s.QueueWait))
+		s.Completed, s.Runs.Count, mean(s.Runs), mean(s.Waits))
 	if err := p.Drain(ctx); err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func mean(h workerpool.Histogram) time.Duration {
 	if h.Count == 0 {
 		return 0
 	}
-	return (h.Total / time.Duration(h.Count)).Round(time.Microsecond)
+	return (h.Sum / time.Duration(h.Count)).Round(time.Microsecond)
 }
 
 func write(file string, picture image.Image) error {

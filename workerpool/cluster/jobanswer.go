@@ -37,7 +37,7 @@ func (j *Jobs) settle(w *jobWorker, name string, r result, cancelled bool) ([]by
 	case broken:
 		j.stats.Panics++
 	case cancelled:
-		j.stats.Cancelled++
+		j.stats.Canceled++
 	case r.state != resultOK:
 		j.stats.Failed++
 	}
@@ -81,7 +81,7 @@ func (j *Jobs) leave(w *jobWorker) {
 	defer j.mu.Unlock()
 	j.busy--
 	if answered {
-		j.stats.Cancelled++
+		j.stats.Canceled++
 	} else {
 		j.stats.Killed++
 	}

@@ -147,7 +147,7 @@ func TestJobsThatHeedTheirContextKeepTheirProcess(t *testing.T) {
 		_, err = p.echo.Call(t.Context(), "")
 		require.NoError(t, err)
 		require.Len(t, p.all(), 1)
-		require.EqualValues(t, 2, p.Stats().Cancelled)
+		require.EqualValues(t, 2, p.Stats().Canceled)
 	})
 }
 

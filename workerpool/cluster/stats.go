@@ -155,7 +155,7 @@ type JobsStats struct {
 	Failed        uint64 `json:"failed"`         // whose function returned an error
 	Panics        uint64 `json:"panics"`         // whose function panicked
 	Lost          uint64 `json:"lost"`           // whose process ended
-	Cancelled     uint64 `json:"cancelled"`      // whose caller left, and whose function heeded it
+	Canceled      uint64 `json:"canceled"`       // whose caller left, and whose function heeded it
 	Killed        uint64 `json:"killed"`         // whose caller left, and whose process was killed
 	Refused       uint64 `json:"refused"`        // for want of room to wait
 	Starts        uint64 `json:"starts"`         // processes that got ready
