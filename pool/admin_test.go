@@ -77,7 +77,7 @@ func TestResizeGrowsAndShrinksUnderLoad(t *testing.T) {
 		synctest.Wait()
 		require.True(t, e.settled())
 		require.NoError(t, e.lease().Release())
-		require.EqualValues(t, 3, p.Stats().Destroyed[pool.Surplus])
+		require.EqualValues(t, 3, p.Stats().DestroyedSurplus)
 
 		require.NoError(t, p.Resize(6, 3))
 		requireGauges(t, p, "total 3: 0 in use, 3 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
@@ -111,7 +111,7 @@ func TestResetReplacesEverything(t *testing.T) {
 			require.Greater(t, c.lease().Value().id, 4, "made after the Reset")
 			require.NoError(t, c.lease().Release())
 		}
-		require.EqualValues(t, 4, p.Stats().Destroyed[pool.Outdated])
+		require.EqualValues(t, 4, p.Stats().DestroyedOutdated)
 		p.Reset()
 		synctest.Wait()
 		require.Zero(t, p.Stats().Total)
@@ -152,7 +152,7 @@ func TestEvictSeesIdleOnesOnly(t *testing.T) {
 		require.Len(t, seen, 4)
 		require.NotContains(t, seen, held.Value().id)
 		requireGauges(t, p, "total 4: 1 in use, 3 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
-		require.EqualValues(t, 1, p.Stats().Destroyed[pool.Evicted])
+		require.EqualValues(t, 1, p.Stats().DestroyedEvicted)
 		require.Panics(t, func() { p.Evict(func(*res) bool { panic("boom") }) })
 		require.Equal(t, 3, p.Stats().Idle, "and none is lost")
 		require.NoError(t, held.Release())

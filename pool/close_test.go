@@ -36,7 +36,7 @@ func TestCloseWakesAllWaitersAtOnce(t *testing.T) {
 		require.NoError(t, b.Release())
 		require.Equal(t, 2, w.get(destroyed))
 		require.Equal(t, pool.ErrReleased, a.Release())
-		require.EqualValues(t, 2, p.Stats().Destroyed[pool.Closed])
+		require.EqualValues(t, 2, p.Stats().DestroyedClosed)
 	})
 }
 

@@ -326,7 +326,7 @@ func ExamplePool_Stats() {
 	v := expvar.Func(func() any { return p.Stats() })
 	var s pool.Stats
 	fmt.Println(json.Unmarshal([]byte(v.String()), &s))
-	fmt.Println(s.Name, s.InUse, s.Created, s.Destroyed[pool.Broken])
+	fmt.Println(s.Name, s.InUse, s.Created, s.DestroyedBroken)
 	// Output:
 	// <nil>
 	// db 1 1 0

@@ -143,7 +143,7 @@ func TestLeakReclaimedByTheCollector(t *testing.T) {
 		l.Value().use(t, nil)
 	}()
 	require.Equal(t, 2, p.Stats().InUse)
-	collect(t, func() bool { return p.Stats().Destroyed[pool.Reclaimed] == 1 && p.Stats().Closing == 0 })
+	collect(t, func() bool { return p.Stats().DestroyedReclaimed == 1 && p.Stats().Closing == 0 })
 	require.Equal(t, 1, p.Stats().InUse)
 	require.Equal(t, 1, w.get(destroyed))
 	require.Len(t, told.all(), 1)
@@ -157,7 +157,7 @@ func TestLeakReclaimedByTheCollector(t *testing.T) {
 		require.NoError(t, p.With(t.Context(), nil2))
 	}
 	runtime.GC()
-	require.EqualValues(t, 1, p.Stats().Destroyed[pool.Reclaimed])
+	require.EqualValues(t, 1, p.Stats().DestroyedReclaimed)
 }
 
 // A waiter gets the room of a lease that was dropped, also in a bubble, where

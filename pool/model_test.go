@@ -371,10 +371,8 @@ func (r *run) verify(when string) {
 		[]int{m.total(), len(m.in("holding")), len(m.idle), len(m.in("waiting"))},
 		[]int{s.Total, s.InUse, s.Idle, s.Waiting}, when)
 	require.Zero(t, s.Checking+s.Creating+s.Closing, when)
-	var destroyed uint64
-	for _, n := range s.Destroyed {
-		destroyed += n
-	}
+	destroyed := s.DestroyedIdle + s.DestroyedExpired + s.DestroyedBroken + s.DestroyedDiscarded + s.DestroyedEvicted +
+		s.DestroyedOutdated + s.DestroyedSurplus + s.DestroyedReclaimed + s.DestroyedClosed
 	require.EqualValues(t, m.destroyed, destroyed, when)
 	require.EqualValues(t, m.made, s.Created, when)
 	require.EqualValues(t, m.lent, s.Acquired, when)

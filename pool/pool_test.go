@@ -307,7 +307,7 @@ func TestPoolWithGivesTheResourceBack(t *testing.T) {
 		require.NotSame(t, first, v, "a broken one is not handed out again")
 		return nil
 	}))
-	require.EqualValues(t, 1, p.Stats().Destroyed[pool.Broken])
+	require.EqualValues(t, 1, p.Stats().DestroyedBroken)
 	require.Panics(t, func() { _ = p.With(t.Context(), nil) })
 	require.Panics(t, func() { _, _ = pool.Use[*res, int](t.Context(), p, nil) })
 }
@@ -328,7 +328,7 @@ func TestPoolWithDestroysAfterPanicAndGoexit(t *testing.T) {
 	wg.Wait()
 	s := p.Stats()
 	require.Zero(t, s.InUse)
-	require.EqualValues(t, 2, s.Destroyed[pool.Broken])
+	require.EqualValues(t, 2, s.DestroyedBroken)
 }
 
 // Someone who waits for a second resource while holding a first one may wait for
@@ -388,7 +388,7 @@ func TestPoolResetRunsBeforeTheNextCaller(t *testing.T) {
 	require.NotSame(t, first, l.Value())
 	require.NoError(t, l.Discard())
 	require.Equal(t, 2, w.get(resets), "what is discarded is not reset")
-	require.EqualValues(t, 1, p.Stats().Destroyed[pool.Broken])
+	require.EqualValues(t, 1, p.Stats().DestroyedBroken)
 }
 
 func TestPoolPanicInResetPassesThrough(t *testing.T) {
@@ -410,7 +410,7 @@ func TestPoolPanicInResetPassesThrough(t *testing.T) {
 	})
 	wg.Wait()
 	require.Zero(t, p.Stats().Total)
-	require.EqualValues(t, 2, p.Stats().Destroyed[pool.Broken])
+	require.EqualValues(t, 2, p.Stats().DestroyedBroken)
 }
 
 // The ctx of a Reset is a real one, although it is made only when it is needed.
@@ -478,7 +478,7 @@ func TestPoolGoexitInConfigFunctions(t *testing.T) {
 		require.ErrorIs(t, p.Health(t.Context()), pool.ErrDown)
 		synctest.Wait()
 		s := p.Stats()
-		require.EqualValues(t, 1, s.Destroyed[pool.Broken])
+		require.EqualValues(t, 1, s.DestroyedBroken)
 		require.EqualValues(t, 1, s.DestroyFailed)
 		require.Zero(t, s.Total)
 		require.NoError(t, p.Close())

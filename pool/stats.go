@@ -34,8 +34,16 @@ type Stats struct {
 	CreateFailed  uint64 `json:"create_failed"`  // calls of Create with an error
 	DestroyFailed uint64 `json:"destroy_failed"` // likewise of Destroy
 
-	// Destroyed counts by Reason, those included that are being destroyed.
-	Destroyed [reasons]uint64 `json:"destroyed"`
+	// Resources that are gone, or being destroyed, by Reason.
+	DestroyedIdle      uint64 `json:"destroyed_idle"`
+	DestroyedExpired   uint64 `json:"destroyed_expired"`
+	DestroyedBroken    uint64 `json:"destroyed_broken"`
+	DestroyedDiscarded uint64 `json:"destroyed_discarded"`
+	DestroyedEvicted   uint64 `json:"destroyed_evicted"`
+	DestroyedOutdated  uint64 `json:"destroyed_outdated"`
+	DestroyedSurplus   uint64 `json:"destroyed_surplus"`
+	DestroyedReclaimed uint64 `json:"destroyed_reclaimed"`
+	DestroyedClosed    uint64 `json:"destroyed_closed"`
 
 	Waits   Histogram `json:"waits"`   // of the callers that waited and got a resource
 	Creates Histogram `json:"creates"` // of the calls of Create, failed ones included
@@ -116,7 +124,16 @@ func (p *Pool[T]) Stats() Stats {
 		Closing: p.closing, Waiting: p.waitingLocked(),
 		Acquired: p.acquired, Canceled: p.cancelled.Load(), TimedOut: p.timedOut.Load(), Refused: c.refused, Stale: c.stale,
 		Leaks: c.leaks, Detached: c.detached,
-		Created: c.created, CreateFailed: c.createFailed, DestroyFailed: c.destroyFailed, Destroyed: c.destroyed,
-		Waits: waits, Creates: c.create, Checks: c.check,
+		Created: c.created, CreateFailed: c.createFailed, DestroyFailed: c.destroyFailed,
+		DestroyedIdle:      c.destroyed[Idle],
+		DestroyedExpired:   c.destroyed[Expired],
+		DestroyedBroken:    c.destroyed[Broken],
+		DestroyedDiscarded: c.destroyed[Discarded],
+		DestroyedEvicted:   c.destroyed[Evicted],
+		DestroyedOutdated:  c.destroyed[Outdated],
+		DestroyedSurplus:   c.destroyed[Surplus],
+		DestroyedReclaimed: c.destroyed[Reclaimed],
+		DestroyedClosed:    c.destroyed[Closed],
+		Waits:              waits, Creates: c.create, Checks: c.check,
 	}
 }

@@ -119,7 +119,7 @@ func TestTimeCheckOnBorrow(t *testing.T) {
 		require.NoError(t, l.Release())
 		synctest.Wait()
 		s := p.Stats()
-		require.EqualValues(t, 2, s.Destroyed[pool.Broken])
+		require.EqualValues(t, 2, s.DestroyedBroken)
 		require.Equal(t, 1, s.Total)
 		require.EqualValues(t, 3, s.Checks.Count)
 	})
@@ -142,7 +142,7 @@ func TestTimeOneBrokenMakesAllSuspect(t *testing.T) {
 			return nil
 		}))
 		synctest.Wait()
-		require.EqualValues(t, 3, p.Stats().Destroyed[pool.Broken])
+		require.EqualValues(t, 3, p.Stats().DestroyedBroken)
 	})
 }
 
@@ -189,7 +189,7 @@ func TestTimeIdleTimeoutStopsAtMinIdle(t *testing.T) {
 		require.NoError(t, l.Release())
 		time.Sleep(30 * time.Second)
 		requireGauges(t, p, "total 2: 0 in use, 2 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
-		require.EqualValues(t, 4, p.Stats().Destroyed[pool.Idle])
+		require.EqualValues(t, 4, p.Stats().DestroyedIdle)
 		require.False(t, used.ended.Load(), "the one used last is still there")
 		time.Sleep(24 * time.Hour)
 		requireGauges(t, p, "total 2: 0 in use, 2 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
@@ -258,7 +258,7 @@ func TestTimeLifetimeCreatesBeforeItDestroys(t *testing.T) {
 			time.Sleep(time.Second)
 			require.GreaterOrEqual(t, p.Stats().Idle, 1)
 		}
-		require.InDelta(t, 24, p.Stats().Destroyed[pool.Expired], 3)
+		require.InDelta(t, 24, p.Stats().DestroyedExpired, 3)
 		require.Equal(t, 2, w.get(most))
 	})
 }
@@ -288,7 +288,7 @@ func TestTimeKeepAlive(t *testing.T) {
 		requireGauges(t, p, "total 2: 0 in use, 2 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
 		time.Sleep(time.Hour)
 		require.Zero(t, p.Stats().Total, "kept alive for IdleTimeout")
-		require.EqualValues(t, 2, p.Stats().Destroyed[pool.Idle])
+		require.EqualValues(t, 2, p.Stats().DestroyedIdle)
 	})
 }
 
@@ -358,7 +358,7 @@ func TestTimeCoarseClock(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		requireGauges(t, p, "total 1: 0 in use, 1 idle, 0 checking, 0 creating, 0 closing; 0 waiting")
-		require.EqualValues(t, 1, p.Stats().Destroyed[pool.Idle])
+		require.EqualValues(t, 1, p.Stats().DestroyedIdle)
 	})
 }
 

@@ -71,7 +71,7 @@ func TestTerminatedWhileIdle(t *testing.T) {
 	after, err := query(t.Context(), p, "select pg_backend_pid()::text")
 	require.NoError(t, err)
 	require.NotEqual(t, before, after)
-	until(t, func() bool { return p.Stats().Destroyed[pool.Broken] == 3 })
+	until(t, func() bool { return p.Stats().DestroyedBroken == 3 })
 }
 
 // pids are those of the idle connections.
@@ -147,13 +147,13 @@ func TestResetRefusesWhatCannotBePutRight(t *testing.T) {
 		_, err := c.Query(ctx, "select generate_series(1, 100000)") //nolint:rowserrcheck // it is left open, which is the point
 		return err
 	}))
-	require.EqualValues(t, 1, p.Stats().Destroyed[pool.Broken])
+	require.EqualValues(t, 1, p.Stats().DestroyedBroken)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
 	_, err := query(ctx, p, "select pg_sleep(60)::text")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.EqualValues(t, 2, p.Stats().Destroyed[pool.Broken])
+	require.EqualValues(t, 2, p.Stats().DestroyedBroken)
 	_, err = query(t.Context(), p, "select 'x'")
 	require.NoError(t, err)
 	until(t, func() bool { return p.Stats().Closing == 0 })
