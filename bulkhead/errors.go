@@ -57,8 +57,8 @@ type FullError struct {
 	InUse   int    // likewise
 	Waiting int    // likewise
 
-	// Wait is how long the caller has waited, if Reason is WaitTooLong.
-	Wait time.Duration
+	// Waited is how long the caller has waited, if Reason is WaitTooLong.
+	Waited time.Duration
 
 	// Expected is the estimated time until a caller that comes now has its
 	// turn. Zero means that nothing is known.

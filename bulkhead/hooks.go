@@ -26,7 +26,7 @@ type Hooks struct {
 type Acquired struct {
 	Name   string        // Config.Name
 	Weight int           // how many slots
-	Wait   time.Duration // how long it waited for them; 0 if it did not
+	Waited time.Duration // how long it waited for them; 0 if it did not
 }
 
 // Released tells that a caller gave its slots back.

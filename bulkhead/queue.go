@@ -147,7 +147,7 @@ func (b *Bulkhead) leave(w *waiter, why Reason) {
 	now := b.now()
 	if why != 0 {
 		err := b.fullLocked(why, int(w.n), now)
-		err.Wait = b.cfg.MaxWait
+		err.Waited = b.cfg.MaxWait
 		b.dropLocked(w, err)
 	} else {
 		b.countsLocked().cancelled++

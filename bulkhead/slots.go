@@ -168,7 +168,7 @@ func (b *Bulkhead) admitted(n int, wait time.Duration) time.Duration {
 				b.release(n)
 			}
 		}()
-		hook(Acquired{Name: b.cfg.Name, Weight: n, Wait: wait})
+		hook(Acquired{Name: b.cfg.Name, Weight: n, Waited: wait})
 		returned = true
 	}
 	if b.timed {

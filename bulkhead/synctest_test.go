@@ -99,7 +99,7 @@ func TestBulkheadMaxWaitRefusesAfterThatLong(t *testing.T) {
 		var full *bulkhead.FullError
 		require.ErrorAs(t, err, &full)
 		require.Equal(t, bulkhead.WaitTooLong, full.Reason)
-		require.Equal(t, 3*time.Second, full.Wait)
+		require.Equal(t, 3*time.Second, full.Waited)
 		require.EqualError(t, err, "bulkhead: db: full, waited too long, 1 of 1 in use, 1 waiting")
 
 		// One that gets its turn in time is not refused, and leaves no timer.
@@ -438,7 +438,7 @@ func TestHooksTellWhatHappensInOrder(t *testing.T) {
 		// goroutines.
 		require.ElementsMatch(t, []any{
 			bulkhead.Released{Name: "db", Weight: 1, Held: time.Second},
-			bulkhead.Acquired{Name: "db", Weight: 1, Wait: time.Second},
+			bulkhead.Acquired{Name: "db", Weight: 1, Waited: time.Second},
 		}, log[1:3])
 		require.Equal(t, []any{
 			bulkhead.Refused{Name: "db", Weight: 1},
@@ -453,7 +453,7 @@ func TestHooksAreToldEachWaitHoweverShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var waits []time.Duration
 		b := bulkhead.MustNew(bulkhead.Config{Limit: 1, Hooks: bulkhead.Hooks{
-			OnAcquired: func(e bulkhead.Acquired) { waits = append(waits, e.Wait) },
+			OnAcquired: func(e bulkhead.Acquired) { waits = append(waits, e.Waited) },
 		}})
 		for range 3 {
 			holder := call(b, 1)

@@ -19,7 +19,7 @@ type Hooks struct {
 
 	// OnRefused is called before a caller is told that it gets no resource. A
 	// caller whose own ctx was cancelled was not refused.
-	OnRefused func(error)
+	OnRefused func(Refused)
 
 	// OnLeak is called once for a resource that is held for Config.LeakAfter,
 	// and for one that was reclaimed.
@@ -41,6 +41,12 @@ type Destroyed struct {
 	Reason Reason        // why
 	Age    time.Duration // since it was created
 	Err    error         // what Destroy returned
+}
+
+// Refused tells that a caller gets no resource.
+type Refused struct {
+	Name string // Config.Name
+	Err  error  // what the caller is told
 }
 
 // Acquired tells that a caller gets a resource.

@@ -191,7 +191,7 @@ func TestHooksTellTheStory(t *testing.T) {
 				OnDestroyed: func(e pool.Destroyed) { story.add(e) },
 				OnAcquired:  func(e pool.Acquired) { story.add(e) },
 				OnReleased:  func(e pool.Released) { story.add(e) },
-				OnRefused:   func(err error) { story.add(err.Error()) },
+				OnRefused:   func(e pool.Refused) { story.add(e.Name + ": " + e.Err.Error()) },
 			},
 		}))
 		l := mustAcquire(t, p)
@@ -210,7 +210,7 @@ func TestHooksTellTheStory(t *testing.T) {
 		require.Equal(t, []any{
 			pool.Created{Name: "db", ID: 1, Took: 2 * time.Second},
 			pool.Acquired{Name: "db", ID: 1, Waited: 2 * time.Second},
-			"pool: db: acquire timed out: waited 5s, 1 of 1 in use, oldest held 5s",
+			"db: pool: db: acquire timed out: waited 5s, 1 of 1 in use, oldest held 5s",
 			pool.Released{Name: "db", ID: 1, Held: 5 * time.Second},
 			pool.Acquired{Name: "db", ID: 1},
 			pool.Released{Name: "db", ID: 1},

@@ -321,7 +321,7 @@ func (p *Pool[T]) tell(r refusal) error {
 	}
 	r.detail.OldestHolder = r.oldest.caller()
 	if hook := p.cfg.Hooks.OnRefused; hook != nil {
-		hook(r.err)
+		hook(Refused{Name: p.cfg.Name, Err: r.err})
 	}
 	return r.err
 }
