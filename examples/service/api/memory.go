@@ -1,0 +1,79 @@
+package api
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"runtime"
+	"time"
+
+	"github.com/bedplate/bedplate/memwatch"
+)
+
+// growth is what a look at the memory has found.
+type growth struct {
+	verdict memwatch.Verdict
+	sites   []site
+}
+
+// site is a line of the program whose memory grows.
+type site struct {
+	Site string  `json:"site"` // file.go:12 func
+	Rate float64 `json:"rate"` // bytes a second
+}
+
+// memoryState is what the state has of the memory, in bytes.
+type memoryState struct {
+	Live       uint64           `json:"live"` // what the last collection has found in use
+	Heap       uint64           `json:"heap"` // that and the garbage since
+	Goal       uint64           `json:"goal"`
+	Limit      uint64           `json:"limit"` // 0: none
+	RSS        uint64           `json:"rss"`   // 0: the system does not say
+	Goroutines int              `json:"goroutines"`
+	Verdict    memwatch.Verdict `json:"verdict"`
+	Sites      []site           `json:"sites"`
+}
+
+const (
+	lookEvery = 2 * time.Second
+	lookBack  = 5       // looks
+	siteLeast = 1 << 19 // bytes in that time
+)
+
+// look keeps what grows up to date: the verdict of the watcher, and the lines
+// that have more in use than ten seconds ago. The watcher names lines as well,
+// with their uncertainty, when it has a verdict; that takes longer.
+func (a *API) look(ctx context.Context) {
+	var profiles [lookBack]memwatch.Profile
+	var times [lookBack]time.Time
+	n := 0
+	every(ctx, lookEvery, func() {
+		found := &growth{verdict: a.memory.Analyze().Verdict, sites: []site{}}
+		now, profile := time.Now(), memwatch.ReadProfile()
+		if since := now.Sub(times[n%lookBack]); n >= lookBack {
+			for _, s := range profile.Since(profiles[n%lookBack], siteLeast) {
+				if s.Growth >= siteLeast {
+					found.sites = append(found.sites, site{siteName(s), s.Growth / since.Seconds()})
+				}
+			}
+		}
+		profiles[n%lookBack], times[n%lookBack] = profile, now
+		n++
+		a.report.Store(found)
+	})
+}
+
+func siteName(s memwatch.Site) string {
+	return fmt.Sprintf("%s:%d %s", filepath.Base(s.File), s.Line, filepath.Base(s.Func))
+}
+
+func (a *API) memoryState() memoryState {
+	now, found := a.memory.Snapshot(), a.report.Load()
+	for s := range a.memory.Samples() {
+		now.Resident = s.Resident // Snapshot does not ask the system
+	}
+	return memoryState{
+		Live: now.Live, Heap: now.Heap, Goal: now.Goal, Limit: now.Limit, RSS: now.Resident,
+		Goroutines: runtime.NumGoroutine(), Verdict: found.verdict, Sites: found.sites,
+	}
+}

@@ -1,0 +1,33 @@
+module github.com/bedplate/bedplate/examples/service
+
+go 1.26.0
+
+require (
+	github.com/bedplate/bedplate v0.0.0
+	github.com/bedplate/bedplate/pool/poolpgx v0.0.0
+	github.com/bedplate/bedplate/ratelimit/ratelimitredis v0.0.0
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/ncruces/go-sqlite3 v0.37.0
+	github.com/redis/go-redis/v9 v9.23.0
+	github.com/skip2/go-qrcode v0.0.0-20200617195104-da1b6568686e
+	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/ncruces/go-sqlite3-wasm/v6 v6.5.35401 // indirect
+	github.com/ncruces/julianday v1.0.0 // indirect
+	go.uber.org/atomic v1.12.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.49.0 // indirect
+	golang.org/x/text v0.43.0 // indirect
+)
+
+replace github.com/bedplate/bedplate => ../..
+
+replace github.com/bedplate/bedplate/pool/poolpgx => ../../pool/poolpgx
+
+replace github.com/bedplate/bedplate/ratelimit/ratelimitredis => ../../ratelimit/ratelimitredis

@@ -1,0 +1,112 @@
+package upstream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/bedplate/bedplate/breaker"
+	"github.com/bedplate/bedplate/bulkhead"
+	"github.com/bedplate/bedplate/retry"
+)
+
+// errAttemptTimeout is the cause of the end of an attempt that took too long.
+var errAttemptTimeout = errors.New("upstream: the attempt took too long")
+
+const attemptTimeout = 300 * time.Millisecond
+
+// Client asks the Server, behind retry ▸ breaker ▸ bulkhead ▸ attempt timeout.
+// Its guards are there to be looked at.
+type Client struct {
+	Retry    *retry.Retrier
+	Breaker  *breaker.Breaker
+	Bulkhead *bulkhead.Bulkhead
+
+	base string
+	http *http.Client
+}
+
+// NewClient returns a Client of the server at base. Its breaker tells onChange
+// of each transition.
+func NewClient(base string, onChange func(breaker.StateChange)) *Client {
+	c := &Client{base: base, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
+	c.Retry = retry.MustNew(retry.Config{
+		Name: "upstream", MaxAttempts: 3, BaseDelay: 30 * time.Millisecond, MaxDelay: 150 * time.Millisecond,
+		// Retries are a luxury: while the upstream is down, failures empty the
+		// budget, and there are none.
+		Budget: retry.MustNewBudget(retry.BudgetConfig{MaxTokens: 20, Ratio: 0.2}),
+		// Nor does it help to ask a breaker again.
+		If: func(err error) bool { return !errors.Is(err, breaker.ErrOpen) && !errors.Is(err, bulkhead.ErrFull) },
+	})
+	c.Breaker = breaker.MustNew(breaker.Config{
+		Name: "upstream", ConsecutiveFailures: 5,
+		// Four calls that are slow at one time are enough, too: a server that
+		// hangs is found out before the first of its calls returns.
+		SlowCall: attemptTimeout * 2 / 3, SlowInFlight: 4,
+		OpenFor: 500 * time.Millisecond, MaxOpenFor: 2 * time.Second,
+		Classify: func(ctx context.Context, err error) breaker.Outcome {
+			if errors.Is(err, bulkhead.ErrFull) {
+				return breaker.Ignored // says nothing about the upstream
+			}
+			return breaker.DefaultClassify(ctx, err)
+		},
+		Hooks: breaker.Hooks{OnStateChange: onChange},
+	})
+	c.Bulkhead = bulkhead.MustNew(bulkhead.Config{
+		Name: "upstream", Limit: 8, MaxWaiting: 16, MaxWait: 200 * time.Millisecond,
+	})
+	return c
+}
+
+// Title returns the title of a page, and how many times it had to be asked for.
+func (c *Client) Title(ctx context.Context, page string) (title string, asked int, err error) {
+	attempt := func(ctx context.Context) (string, error) {
+		asked++
+		return c.attempt(ctx, page)
+	}
+	title, err = retry.Wrap(c.Retry, breaker.Wrap(c.Breaker, bulkhead.Wrap(c.Bulkhead, attempt)))(ctx)
+	return title, asked, err
+}
+
+// CloseIdleConnections closes those to the server.
+func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
+
+// attempt asks once, and not for longer than attemptTimeout.
+func (c *Client) attempt(ctx context.Context, page string) (string, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, attemptTimeout, errAttemptTimeout)
+	defer cancel()
+	title, err := c.ask(ctx, page)
+	if err != nil && errors.Is(context.Cause(ctx), errAttemptTimeout) {
+		err = fmt.Errorf("%w: %w", errAttemptTimeout, err) // net/http does not say whose deadline it was
+	}
+	return title, err
+}
+
+func (c *Client) ask(ctx context.Context, page string) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/title?url="+url.QueryEscape(page), nil)
+	if err != nil {
+		return "", retry.Permanent(err)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("upstream: %s", res.Status)
+	}
+	var answer struct {
+		Title string `json:"title"`
+	}
+	err = json.Unmarshal(body, &answer)
+	return answer.Title, err
+}
