@@ -25,6 +25,7 @@ func (w *Watcher) Analyze() Report {
 	}
 	at := r.Time.Sub(w.base)
 	past := w.past
+	r.Pressure = w.gauge.pressure()
 	w.mu.Unlock()
 
 	window := r.judge(w.floors, &spans)
@@ -101,21 +102,16 @@ func (r *Report) explain() {
 	}
 }
 
-// exhaust reckons when the class that grows meets the limit.
+// exhaust reckons when the class that grows meets the tightest limit.
 func (r *Report) exhaust(limit uint64) {
-	held := r.Last.Live + r.Last.Stacks + r.Last.Other
-	r.Limit = r.Last.Limit
-	if limit > 0 && (r.Limit == 0 || limit <= r.Limit) {
-		r.Limit = limit
-		held += r.Last.OffHeap // GOMEMLIMIT does not count it, a container does
-	}
-	r.Held = held
+	b := r.tightest(limit)
+	r.Limit, r.Held = b.Limit, b.Used
 	c := r.Class
 	if c == Goroutines {
 		c = Heap // what goroutines keep is there, as far as it matters
 	}
 	if t := r.trend(c); r.Limit > 0 && r.Verdict >= Suspect && t.Growth > 0 {
-		left := float64(r.Limit) - float64(held)
+		left := float64(r.Limit) - float64(r.Held)
 		r.Exhaustion = Exhaustion{
 			Expected: until(left, t.Growth, t.Window),
 			Earliest: until(left, t.GrowthHi, t.Window),
@@ -124,9 +120,33 @@ func (r *Report) exhaust(limit uint64) {
 	}
 }
 
-// until is how long growth takes to fill what is left; never is 100 years.
+// tightest is the limit that leaves the least room, of the last sample and of
+// what Run found outside of Go. The machine's memory counts where there is no
+// other limit. Without any, Used is what the process holds.
+func (r *Report) tightest(configured uint64) Bound {
+	out := Bound{Used: r.Last.held()}
+	all := r.Last.bounds(nil, configured, new(reading)) // Go's and the user's, up to date
+	for _, b := range r.Pressure.Bounds {
+		if b.Kind == CgroupLimit || b.Kind == SystemMemory {
+			all = append(all, b)
+		}
+	}
+	for _, b := range all {
+		switch {
+		case out.Kind == Unbounded,
+			out.Kind == SystemMemory && b.Kind != SystemMemory,
+			b.Kind != SystemMemory && b.Headroom() < out.Headroom():
+			out = b
+		}
+	}
+	return out
+}
+
+// never stands for a time that does not come.
+const never = 100 * 365 * 24 * time.Hour
+
+// until is how long growth takes to fill what is left.
 func until(left, growth float64, window time.Duration) time.Duration {
-	const never = 100 * 365 * 24 * time.Hour
 	if left <= 0 {
 		return 0
 	}

@@ -71,3 +71,33 @@ func BenchmarkProfile(b *testing.B) {
 		_ = readSites()
 	}
 }
+
+// BenchmarkPressure is what Run does at an interval besides: it reads the files
+// of this machine, and makes a level of them.
+func BenchmarkPressure(b *testing.B) {
+	w := MustNew(Config{})
+	m := new(machine)
+	m.open()
+	defer m.shut()
+	r := m.read()
+	b.Run("part=read", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			m.left = lookAgain
+			m.read()
+		}
+	})
+	b.Run("part=level", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			w.gauge.step(&w.scratch, 1<<30, r)
+		}
+	})
+	b.Run("part=look", func(b *testing.B) { // once in sixty
+		b.ReportAllocs()
+		for b.Loop() {
+			m.shut()
+			m.open()
+		}
+	})
+}

@@ -163,6 +163,8 @@ func TestStormOfCallersAndCancellations(t *testing.T) {
 			for range 5 {
 				_ = w.Snapshot()
 				_ = w.Analyze().String()
+				_ = w.Pressure().String()
+				_ = w.Stats()
 				count(w)
 				if _, err := w.Confirm(context.Background()); err != nil {
 					t.Errorf("Confirm: %v", err)

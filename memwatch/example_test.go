@@ -91,3 +91,38 @@ func ExampleProfile_Since() {
 	fmt.Println(len(memwatch.ReadGroups()) > 0)
 	// Output: true
 }
+
+// Shed load while memory is short.
+func ExampleWatcher_Pressure() {
+	w := memwatch.MustNew(memwatch.Config{
+		Limit: 1, // bytes, to be short of it at once
+		Hooks: memwatch.Hooks{OnPressure: func(c memwatch.PressureChange) {
+			fmt.Println(c.From, "to", c.Pressure.Level, "by", c.Pressure.Kind)
+		}},
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Millisecond)
+	defer cancel()
+	_ = w.Run(ctx)
+
+	if p := w.Pressure(); p.Level >= memwatch.Medium {
+		fmt.Println("refused,", p.Headroom, "bytes left;", p.Bound.Headroom(), "of", p.Bound.Limit, p.Bound.Share() > 0.95)
+	}
+	fmt.Println(w.Stats().Levels)
+	// Output:
+	// normal to critical by config
+	// refused, 0 bytes left; 0 of 1 true
+	// 1
+}
+
+// Let the collector know of the container's limit.
+func ExampleSetLimit() {
+	change, err := memwatch.SetLimit(memwatch.LimitConfig{Ratio: 0.9})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer change.Undo() // a service leaves it
+	fmt.Fprintln(os.Stderr, change)
+	fmt.Println(change.After > 0)
+	// Output: true
+}

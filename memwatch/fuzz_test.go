@@ -2,6 +2,8 @@ package memwatch
 
 import (
 	"math"
+	"path"
+	"strings"
 	"testing"
 	"time"
 )
@@ -51,6 +53,66 @@ func FuzzParseGroups(f *testing.F) {
 			if i > 0 && groups[i-1].Count < g.Count {
 				t.Fatalf("not sorted: %v", groups)
 			}
+		}
+	})
+}
+
+// FuzzLadder: the level is the one that the history of readings says.
+func FuzzLadder(f *testing.F) {
+	f.Add(uint8(0), uint8(60), []byte("0123456789"))
+	f.Add(uint8(30), uint8(0), []byte{0x13, 0x13, 0x53, 0x1f, 0x10, 0xf0})
+	f.Fuzz(func(t *testing.T, rise, fall uint8, ops []byte) {
+		climb(t, time.Duration(rise)*time.Second, time.Duration(fall)*time.Second, ops[:min(len(ops), 200)])
+	})
+}
+
+// FuzzHierarchies: whatever /proc says, there are few directories, all below
+// the point of a mount, the nearest first.
+func FuzzHierarchies(f *testing.F) {
+	f.Add("0::/a/b\n4:memory:/x\n", "26 21 0:23 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n101 99 0:34 /x /m ro - cgroup cgroup rw,memory\n")
+	f.Add("0::/../../x", "1 1 0:1 /.. /sys/fs/c\\040g rw shared:1 - cgroup2 c rw")
+	f.Fuzz(func(t *testing.T, cgroup, mountinfo string) {
+		if len(cgroup) > 4096 || len(mountinfo) > 4096 {
+			return
+		}
+		for _, h := range hierarchies([]byte(cgroup), []byte(mountinfo)) {
+			dirs := h.dirs()
+			if len(dirs) == 0 || len(dirs) > maxGroupDepth {
+				t.Fatalf("%d directories of %+v", len(dirs), h)
+			}
+			if dirs[len(dirs)-1] != h.point || !strings.HasPrefix(h.point, "/") {
+				t.Fatalf("%q of %+v", dirs, h)
+			}
+			point := strings.TrimSuffix(path.Clean(h.point), "/") + "/"
+			for i, dir := range dirs[:len(dirs)-1] {
+				if !strings.HasPrefix(dir, point) || i > 0 && !strings.HasPrefix(dirs[i-1], dir+"/") {
+					t.Fatalf("%q of %+v", dirs, h)
+				}
+			}
+		}
+	})
+}
+
+// FuzzGroupFiles: no text of a file of a control group makes more of what is
+// used than there is, or a share that is none.
+func FuzzGroupFiles(f *testing.F) {
+	f.Add("some avg10=1.50 avg60=0.00\nfull avg10=0.10\n", "file 10\nshmem 5\n", "max\n", uint64(100))
+	f.Add("full avg10=1..2", "total_cache 18446744073709551615\nhierarchical_memory_limit 5", "9223372036854771712", uint64(0))
+	f.Fuzz(func(t *testing.T, stall, stat, limit string, current uint64) {
+		s, _ := parseStall([]byte(stall))
+		if !(s.Some >= 0 && s.Some <= 1 && s.Full >= 0 && s.Full <= 1) {
+			t.Fatalf("%+v", s)
+		}
+		for _, unified := range []bool{true, false} {
+			if used, _ := usage(unified, current, []byte(stat)); used > current {
+				t.Fatalf("%d of %d used", used, current)
+			}
+		}
+		if v, _ := parseLimit([]byte(limit)); v >= noLimit {
+			t.Fatalf("limit %d", v)
+		}
+		if v := hierarchicalLimit([]byte(stat)); v >= noLimit {
+			t.Fatalf("limit %d", v)
 		}
 	})
 }

@@ -39,10 +39,13 @@ type Config struct {
 	MinRatio  float64
 	MinGrowth uint64
 
-	// Limit is the memory in bytes at which the process is in trouble, such as
-	// that of its container, for the time that is left. Zero means GOMEMLIMIT
-	// alone; if both are set the tighter one counts.
+	// Limit is the memory in bytes at which the process is in trouble, if that
+	// is less than what GOMEMLIMIT, its control groups and the machine allow,
+	// which are known anyway. Zero means none of its own.
 	Limit uint64
+
+	// Pressure says when memory is short.
+	Pressure PressureConfig
 
 	// Hooks are called when something happens. Each may be nil.
 	Hooks Hooks
@@ -53,9 +56,10 @@ type Config struct {
 type Watcher struct {
 	cfg    Config
 	floors floors
-	source source
+	meter  meter // used by the goroutine of Run alone
 
-	mu       sync.Mutex // guards all below and source; held for microseconds, never over an analysis or a hook
+	mu       sync.Mutex // guards all below; held for microseconds, never over an analysis, a hook or a file of a control group
+	source   source
 	running  bool
 	hook     runtime.Cleanup // fires when the next collection ends; armed while running
 	hooked   bool
@@ -69,12 +73,15 @@ type Watcher struct {
 	past     baselines
 	resident uint64 // as last read; 0 when not running
 	scratch  Sample // where source writes: behind an interface a local one would escape
+	gauge    gauge
+	stats    Stats
 }
 
 // New returns a Watcher as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field. Nothing is sampled
 // before Run or Snapshot.
 func New(cfg Config) (*Watcher, error) {
+	cfg.Pressure = cfg.Pressure.filled()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -87,7 +94,9 @@ func New(cfg Config) (*Watcher, error) {
 	if cfg.MinGrowth == 0 {
 		cfg.MinGrowth = defaultGrowth
 	}
-	w := &Watcher{cfg: cfg, source: newProcess(), floors: floors{ratio: cfg.MinRatio}}
+	w := &Watcher{cfg: cfg, source: newProcess(), meter: new(machine), floors: floors{ratio: cfg.MinRatio}}
+	w.gauge.cfg = cfg.Pressure
+	w.gauge.ladder = ladder{rise: cfg.Pressure.Rise, fall: cfg.Pressure.Fall}
 	for c := range w.floors.least {
 		w.floors.least[c] = float64(cfg.MinGrowth)
 	}
@@ -119,13 +128,14 @@ func (c Config) check() error {
 	case c.MinGrowth > math.MaxInt64:
 		return bad("MinGrowth", c.MinGrowth, "≤ 9223372036854775807")
 	}
-	return nil
+	return c.Pressure.check()
 }
 
-// Run samples at every interval and analyses at every sixth, until ctx is
-// done. It returns the error of ctx, which also matches context.Cause, or
-// ErrRunning at once if another Run of w goes on. When it returns, nothing of
-// it is left. What was sampled stays, and a later Run goes on from there.
+// Run samples and finds the pressure at every interval, and analyses at every
+// sixth, until ctx is done. It returns the error of ctx, which also matches
+// context.Cause, or ErrRunning at once if another Run of w goes on. When it
+// returns, nothing of it is left. What was sampled stays, and a later Run goes
+// on from there.
 func (w *Watcher) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctxError(ctx)
@@ -134,18 +144,16 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer w.end()
+	w.meter.open()
+	defer w.meter.shut()
 	ticker := time.NewTicker(w.cfg.Interval)
 	defer ticker.Stop()
 	var last Report
 	for n := 1; ; n++ {
 		w.tick(n%analysisEvery == 1)
+		w.press()
 		if n%analysisEvery == 0 {
-			r := w.Analyze()
-			w.remember()
-			if hook := w.cfg.Hooks.OnChange; hook != nil && (r.Verdict != last.Verdict || r.Class != last.Class) {
-				hook(Change{From: last.Verdict, Report: r})
-			}
-			last = r
+			last = w.review(last)
 		}
 		select {
 		case <-ticker.C:
@@ -153,6 +161,42 @@ func (w *Watcher) Run(ctx context.Context) error {
 			return ctxError(ctx)
 		}
 	}
+}
+
+// press finds the pressure of one interval, and tells of a change.
+func (w *Watcher) press() {
+	r := w.meter.read()
+	w.mu.Lock()
+	from := w.gauge.now.Level
+	changed := w.gauge.step(&w.scratch, w.cfg.Limit, r)
+	w.stats.Unreadable += uint64(r.unreadable)
+	var now Pressure
+	if changed {
+		w.stats.Levels++
+		now = w.gauge.pressure()
+	}
+	w.mu.Unlock()
+	if hook := w.cfg.Hooks.OnPressure; hook != nil && changed {
+		hook(PressureChange{From: from, Pressure: now})
+	}
+}
+
+// review analyses, and tells of what is other than last time.
+func (w *Watcher) review(last Report) Report {
+	r := w.Analyze()
+	w.remember()
+	changed := r.Verdict != last.Verdict || r.Class != last.Class
+	w.mu.Lock()
+	w.stats.Analyses++
+	w.stats.Verdict = r.Verdict
+	if changed {
+		w.stats.Changes++
+	}
+	w.mu.Unlock()
+	if hook := w.cfg.Hooks.OnChange; hook != nil && changed {
+		hook(Change{From: last.Verdict, Report: r})
+	}
+	return r
 }
 
 func (w *Watcher) begin() bool {
@@ -253,6 +297,7 @@ func (w *Watcher) tick(full bool) {
 		add(OffHeap, s.OffHeap)
 	}
 	w.recent.push(s)
+	w.stats.Samples++
 }
 
 func (w *Watcher) sampleLocked() Sample {
@@ -270,6 +315,15 @@ func (w *Watcher) Snapshot() Sample {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.sampleLocked()
+}
+
+// Pressure returns how near the process is to the end of its memory, as Run
+// found it at its last interval. Before the first it is the zero Pressure. It
+// reads no file.
+func (w *Watcher) Pressure() Pressure {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.gauge.pressure()
 }
 
 // Samples yields the newest samples that Run took, up to 128, oldest first. It

@@ -117,6 +117,10 @@ func leakBody(int) {
 // child leaks in one way until its watcher is sure, or, if it must not be, for
 // a few seconds. It prints the last report.
 func child(mode string) {
+	if mode == "pressure" {
+		childPressure()
+		return
+	}
 	w := memwatch.MustNew(memwatch.Config{Name: mode, Interval: 20 * time.Millisecond})
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -148,7 +152,35 @@ func child(mode string) {
 	_ = json.NewEncoder(os.Stdout).Encode(r)
 }
 
-func run(t *testing.T, mode string) memwatch.Report {
+// childPressure sets GOMEMLIMIT and leaks towards it until the level is
+// Critical. It prints each change of the level.
+func childPressure() {
+	debug.SetMemoryLimit(96 << 20)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var changes []memwatch.PressureChange
+	w := memwatch.MustNew(memwatch.Config{Interval: 5 * time.Millisecond, Pressure: memwatch.PressureConfig{Stall: 1}, Hooks: memwatch.Hooks{
+		OnPressure: func(c memwatch.PressureChange) {
+			changes = append(changes, c)
+			if c.Pressure.Level == memwatch.Critical {
+				cancel()
+			}
+		},
+	}})
+	done := make(chan error, 1)
+	go func() { done <- w.Run(ctx) }()
+	pace := time.NewTicker(time.Millisecond)
+	defer pace.Stop()
+	for i := 0; ctx.Err() == nil; i++ {
+		leakMap(i)
+		<-pace.C
+	}
+	<-done
+	_ = json.NewEncoder(os.Stdout).Encode(changes)
+}
+
+// output is what a child prints.
+func output(t *testing.T, mode string) []byte {
 	t.Helper()
 	exe, err := os.Executable()
 	require.NoError(t, err)
@@ -158,9 +190,31 @@ func run(t *testing.T, mode string) memwatch.Report {
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
 	require.NoError(t, err, "%s", stderr.String())
+	return out
+}
+
+func run(t *testing.T, mode string) memwatch.Report {
+	t.Helper()
+	out := output(t, mode)
 	var r memwatch.Report
 	require.NoError(t, json.Unmarshal(out, &r), "%s", out)
 	return r
+}
+
+// A real heap that approaches a real GOMEMLIMIT passes the levels in order.
+func TestProcessUnderPressureTellsOfEachLevel(t *testing.T) {
+	var changes []memwatch.PressureChange
+	require.NoError(t, json.Unmarshal(output(t, "pressure"), &changes))
+	require.NotEmpty(t, changes)
+	level := memwatch.Normal
+	for _, c := range changes {
+		require.Equal(t, level, c.From)
+		level = c.Pressure.Level
+		require.Equal(t, memwatch.GoLimit, c.Pressure.Kind, "%s", c.Pressure)
+		require.EqualValues(t, 96<<20, c.Pressure.Bound.Limit)
+		require.Equal(t, c.Pressure.Bound.Headroom(), c.Pressure.Headroom)
+	}
+	require.Equal(t, memwatch.Critical, level)
 }
 
 func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {

@@ -33,9 +33,13 @@ type Report struct {
 	// most suspicious.
 	Trends []Trend `json:"trends"`
 
-	// Limit is the tighter of Config.Limit and GOMEMLIMIT, 0 if there is none;
-	// Held is what no collection can free of what counts against it.
-	// Exhaustion is set if Verdict is at least Suspect and there is a limit.
+	// Pressure is how near the end of memory is, as Run last found it.
+	Pressure Pressure `json:"pressure"`
+
+	// Limit is the limit that leaves the least room, 0 if there is none; Held
+	// is what no collection can free of what counts against it. The memory of
+	// the machine is taken where there is no other limit. Exhaustion is set if
+	// Verdict is at least Suspect and there is a limit.
 	Limit      uint64     `json:"limit"`
 	Held       uint64     `json:"held"`
 	Exhaustion Exhaustion `json:"exhaustion,omitzero"`
@@ -91,6 +95,9 @@ func (r Report) String() string {
 			size(float64(r.Last.Live)), signed(float64(r.Growth)), r.Rate*100, r.Duration.Round(time.Millisecond))
 	}
 	b.WriteByte('\n')
+	if r.Pressure.Level > Normal {
+		fmt.Fprintf(&b, "  %s\n", r.Pressure)
+	}
 	for _, t := range r.Trends {
 		if t.Verdict >= Watch {
 			fmt.Fprintf(&b, "  %s\n", t)
@@ -153,6 +160,9 @@ func (r Report) LogValue() slog.Value {
 	}
 	if r.Name != "" {
 		attrs = append(attrs, slog.String("name", r.Name))
+	}
+	if r.Pressure.Level > Normal {
+		attrs = append(attrs, slog.String("pressure", r.Pressure.Level.String()))
 	}
 	if r.Exhaustion.Latest > 0 {
 		attrs = append(attrs, slog.Duration("exhaustion", r.Exhaustion.Expected))

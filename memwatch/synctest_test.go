@@ -41,7 +41,25 @@ func scripted(t *testing.T, cfg Config, step func(i uint64) Sample) *Watcher {
 	w, err := New(cfg)
 	require.NoError(t, err)
 	w.source = &script{start: time.Now(), interval: w.cfg.Interval, step: step}
+	w.meter = &scriptMeter{start: time.Now(), interval: w.cfg.Interval, step: func(uint64) reading { return reading{} }}
 	return w
+}
+
+// scriptMeter is a meter that tests write, in the same way.
+type scriptMeter struct {
+	start    time.Time
+	interval time.Duration
+	step     func(i uint64) reading
+	out      reading
+	opened   int
+}
+
+func (m *scriptMeter) open() { m.opened++ }
+func (m *scriptMeter) shut() { m.opened-- }
+
+func (m *scriptMeter) read() *reading {
+	m.out = m.step(uint64(time.Since(m.start) / m.interval))
+	return &m.out
 }
 
 // runFor runs w for some time of the bubble.
