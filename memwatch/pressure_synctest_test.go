@@ -1,6 +1,7 @@
 package memwatch
 
 import (
+	"context"
 	"math"
 	"math/rand/v2"
 	"testing"
@@ -172,12 +173,15 @@ func TestOnPressureMayPanic(t *testing.T) {
 func TestRefusedRunLeavesTheMeterAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := scripted(t, Config{}, leaking)
-		go func() { runFor(t, w, time.Minute) }()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		ended := make(chan error, 1)
+		go func() { ended <- w.Run(ctx) }()
 		synctest.Wait()
 		require.Equal(t, 1, w.meter.(*scriptMeter).opened)
 		require.Equal(t, ErrRunning, w.Run(t.Context()))
 		require.Equal(t, 1, w.meter.(*scriptMeter).opened)
-		time.Sleep(2 * time.Minute)
+		require.ErrorIs(t, <-ended, context.DeadlineExceeded)
 		require.Zero(t, w.meter.(*scriptMeter).opened)
 	})
 }
