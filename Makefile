@@ -11,7 +11,12 @@ BENCHSTAT     := golang.org/x/perf/cmd/benchstat@v0.0.0-20260908200009-22c9c6c9d
 # Every module of the repository, the core first.
 MODULES := $(sort $(dir $(shell find . -name go.mod -not -path './dist/*' -not -path '*/testdata/*')))
 
+# Those that promise no allocations and drive whole programs and browsers.
+PROGRAMS := ./examples/service/ ./memwatch/memwatchhttp/browsertest/
+
 PKG       ?=
+ARGS      ?=
+SOAK      ?= 30m
 FUZZTIME  ?= 20s
 COUNT     ?= 10
 ROUNDS    ?= 7
@@ -35,15 +40,16 @@ help: ## print this list
 	@echo "  PKG=breaker narrows stress, fuzz, bench and bench-peers to one package."
 
 .PHONY: demo
-demo: ## run the resilient client against a server that fails in phases
-	go run ./examples/resilientclient
+demo: ## run the demo service, and open the page that it prints (ARGS="-workers 3" for its flags)
+	cd examples/service && go run . $(ARGS)
 
 .PHONY: test
 test: ## all modules, race detector, shuffled
 	@$(call in_modules,go test -race -shuffle=on -timeout=8m ./...)
 
 .PHONY: test-plain
-test-plain: ## all modules without the race detector: the allocation promises count here
+test-plain: MODULES := $(filter-out $(PROGRAMS),$(MODULES))
+test-plain: ## the libraries without the race detector: the allocation promises count here
 	@$(call in_modules,go test -shuffle=on -timeout=5m ./...)
 
 .PHONY: test-386
@@ -102,10 +108,15 @@ bench-peers: ## ours beside the peers and the floor, with ratios (PKG=breaker RO
 
 .PHONY: examples
 examples: ## run every example program, those of the adapters included
-	@for dir in $$(find examples -mindepth 2 -maxdepth 2 -name main.go -not -path 'examples/bench/*' | xargs -n1 dirname | sort) \
+	@for dir in $$(find examples -mindepth 2 -maxdepth 2 -name main.go -not -path 'examples/bench/*' -not -path 'examples/service/*' | xargs -n1 dirname | sort) \
 	  $$(find . -path './*/*/example/main.go' -not -path './dist/*' | xargs -rn1 dirname | sort); do \
 	  echo "== $$dir: go run ."; (cd $$dir && go run . </dev/null >/dev/null); \
 	done
+	@echo "== examples/service: go run . -for 3s"; cd examples/service && go run . -addr 127.0.0.1:0 -for 3s -load </dev/null >/dev/null
+
+.PHONY: soak
+soak: ## the demo service under load for SOAK=30m: flat goroutines and heap, or it fails
+	cd examples/service && SOAK=$(SOAK) go test -v -count=1 -timeout=0 -run='^TestSoak' ./...
 
 .PHONY: dist
 dist: ## module zips as a GOPROXY tree in dist/, proved by a fresh module (VERSION=v0.1.0)
