@@ -56,7 +56,7 @@ func TestRunTellsOfEachLevelOnce(t *testing.T) {
 		require.EqualValues(t, 60, s.Unreadable)
 		require.False(t, s.Running)
 		require.Equal(t, Critical, w.Analyze().Pressure.Level)
-		require.Zero(t, w.meter.(*scriptMeter).opened, "shut after Run")
+		require.Zero(t, w.meter.(*scriptMeter).opened.Load(), "shut after Run")
 	})
 }
 
@@ -161,7 +161,7 @@ func TestOnPressureMayPanic(t *testing.T) {
 		}}}, func(i uint64) Sample { return Sample{Cycle: i + 1, Live: 10 - min(i/60, 10)} })
 		require.PanicsWithValue(t, "from the hook", func() { _ = w.Run(t.Context()) })
 		require.False(t, w.Stats().Running)
-		require.Zero(t, w.meter.(*scriptMeter).opened)
+		require.Zero(t, w.meter.(*scriptMeter).opened.Load())
 		require.Equal(t, Critical, w.Pressure().Level)
 		runFor(t, w, 2*time.Hour)
 		require.Equal(t, Normal, w.Pressure().Level)
@@ -178,11 +178,11 @@ func TestRefusedRunLeavesTheMeterAlone(t *testing.T) {
 		ended := make(chan error, 1)
 		go func() { ended <- w.Run(ctx) }()
 		synctest.Wait()
-		require.Equal(t, 1, w.meter.(*scriptMeter).opened)
+		require.EqualValues(t, 1, w.meter.(*scriptMeter).opened.Load())
 		require.Equal(t, ErrRunning, w.Run(t.Context()))
-		require.Equal(t, 1, w.meter.(*scriptMeter).opened)
+		require.EqualValues(t, 1, w.meter.(*scriptMeter).opened.Load())
 		require.ErrorIs(t, <-ended, context.DeadlineExceeded)
-		require.Zero(t, w.meter.(*scriptMeter).opened)
+		require.Zero(t, w.meter.(*scriptMeter).opened.Load())
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,11 +52,11 @@ type scriptMeter struct {
 	interval time.Duration
 	step     func(i uint64) reading
 	out      reading
-	opened   int
+	opened   atomic.Int64 // written by open and shut
 }
 
-func (m *scriptMeter) open() { m.opened++ }
-func (m *scriptMeter) shut() { m.opened-- }
+func (m *scriptMeter) open() { m.opened.Add(1) }
+func (m *scriptMeter) shut() { m.opened.Add(-1) }
 
 func (m *scriptMeter) read() *reading {
 	m.out = m.step(uint64(time.Since(m.start) / m.interval))
