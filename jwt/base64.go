@@ -1,6 +1,12 @@
 package jwt
 
-import "encoding/base64"
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+)
+
+const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 
 // invalid marks bytes outside of the alphabet: no 6 bits have its top bit.
 const invalid = 0x80
@@ -10,7 +16,7 @@ var sextets = func() (t [256]byte) {
 	for i := range t {
 		t[i] = invalid
 	}
-	for i, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_") {
+	for i, c := range []byte(alphabet) {
 		t[c] = byte(i)
 	}
 	return t
@@ -58,4 +64,38 @@ func appendDecoded(dst, src []byte) ([]byte, bool) {
 	return dst, bad&invalid == 0
 }
 
-func appendEncoded(dst, src []byte) []byte { return base64.RawURLEncoding.AppendEncode(dst, src) }
+// pairs maps 12 bits to their two characters, the first in the lower byte. It
+// takes 8 KiB, and half the time of a table of single ones.
+var pairs = func() (t [1 << 12]uint16) {
+	for i := range t {
+		t[i] = uint16(alphabet[i>>6]) | uint16(alphabet[i&63])<<8
+	}
+	return t
+}()
+
+// appendEncoded appends src encoded. Which parts of the table it looks at depends
+// on src, so it is for what is no secret to this machine: signatures are encoded
+// otherwise.
+func appendEncoded(dst, src []byte) []byte {
+	size := base64.RawURLEncoding.EncodedLen(len(src))
+	dst = slices.Grow(dst, size+8) // the last step writes eight characters, whatever it has
+	out := dst[len(dst) : len(dst)+size+8]
+	for len(src) >= 8 && len(out) >= 8 {
+		encode6(out, binary.BigEndian.Uint64(src))
+		src, out = src[6:], out[8:]
+	}
+	for len(src) > 0 {
+		var rest [8]byte
+		n := copy(rest[:6], src)
+		encode6(out, binary.BigEndian.Uint64(rest[:]))
+		src, out = src[n:], out[8:]
+	}
+	return dst[:len(dst)+size]
+}
+
+// encode6 writes the upper six bytes of x as eight characters.
+func encode6(out []byte, x uint64) {
+	t := &pairs
+	binary.LittleEndian.PutUint64(out,
+		uint64(t[x>>52])|uint64(t[x>>40&0xfff])<<16|uint64(t[x>>28&0xfff])<<32|uint64(t[x>>16&0xfff])<<48)
+}

@@ -83,6 +83,14 @@ const (
 
 var claimNames = [claims]string{"iss", "sub", "aud", "exp", "nbf", "iat", "jti", "sid", "auth_time"}
 
+// claimPrefixes are the names as they are written.
+var claimPrefixes = func() (t [claims]string) {
+	for c, name := range claimNames {
+		t[c] = `"` + name + `":`
+	}
+	return t
+}()
+
 // registered is what a token has of these claims. has knows presence by a bit a
 // claim, so that a zero is no absence.
 type registered struct {

@@ -2,37 +2,47 @@ package jwt
 
 import (
 	"cmp"
-	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"reflect"
 	"slices"
 	"strconv"
 	"time"
-	"unicode/utf8"
 )
 
-var errNotUTF8 = errors.New("jwt: claims hold a string that is not UTF-8")
-
-// appendClaims appends the payload: the registered claims as r has them, and of
-// v, a struct or a map[string]any, all the others.
-func (p *plan) appendClaims(dst []byte, r *registered, v reflect.Value) ([]byte, error) {
-	dst, err := r.append(append(dst, '{'))
-	if err != nil {
-		return dst, err
-	}
-	if p.free {
-		dst, err = appendFree(dst, v)
-	} else {
-		dst, err = appendMembers(dst, p.top.members[claims:], v)
-	}
-	if err != nil {
-		return dst, err
-	}
-	return closed(dst, '}'), nil
+// writer carries what writing has to know beside the text. It bounds both ways
+// in which claims that refer to themselves, or to one thing many times, would
+// never end: depth, which is that of the decoder, and length.
+type writer struct {
+	depth   int      // of the object or array that is open, the outermost counted
+	limit   int      // of the text, in bytes
+	left    int      // how much more of a value measure looks at
+	names   []string // room in which names are sorted
+	decoder decoder  // looks at what other code has written
 }
 
-// closed ends an object or array whose elements all end in a comma.
+// enter begins an object or an array.
+func (w *writer) enter(dst []byte, begin byte) ([]byte, error) {
+	if w.depth == maxDepth {
+		return dst, errDepth
+	}
+	w.depth++
+	return append(dst, begin), nil
+}
+
+// next ends an element.
+func (w *writer) next(dst []byte) ([]byte, error) {
+	if len(dst) > w.limit {
+		return dst, ErrTooLarge
+	}
+	return append(dst, ','), nil
+}
+
+// leave ends an object or array whose elements all end in a comma.
+func (w *writer) leave(dst []byte, end byte) []byte {
+	w.depth--
+	return closed(dst, end)
+}
+
 func closed(dst []byte, end byte) []byte {
 	if last := len(dst) - 1; dst[last] == ',' {
 		dst[last] = end
@@ -41,129 +51,51 @@ func closed(dst []byte, end byte) []byte {
 	return append(dst, end)
 }
 
-func (r *registered) append(dst []byte) ([]byte, error) {
-	var err error
-	for c, name := range claimNames {
-		if !r.present(c) {
-			continue
-		}
-		dst = append(append(append(dst, '"'), name...), `":`...)
-		switch c {
-		case claimAud:
-			dst, err = appendAudience(dst, r.auds)
-		case claimExp, claimNbf, claimIat, claimAuthTime:
-			dst = strconv.AppendInt(dst, r.dates[c].Unix(), 10)
-		default:
-			dst, err = appendText(dst, r.texts[c])
-		}
-		if err != nil {
-			return dst, err
-		}
-		dst = append(dst, ',')
+// appendClaims appends the payload: the registered claims as s has them, and of
+// v, a struct or a map[string]any, all the others.
+func (p *plan) appendClaims(w *writer, dst []byte, s *stamp, v reflect.Value) ([]byte, error) {
+	w.depth, w.names = 1, w.names[:0]
+	dst, err := s.append(append(dst, '{'))
+	if err != nil {
+		return dst, err
 	}
-	return dst, nil
-}
-
-func appendAudience(dst []byte, auds []string) ([]byte, error) {
-	if len(auds) == 1 {
-		return appendText(dst, auds[0])
+	if p.free {
+		dst, err = w.appendFree(dst, v.Interface().(map[string]any))
+	} else {
+		dst, err = appendMembers(w, dst, p.top.members[claims:], v)
 	}
-	dst = append(dst, '[')
-	for _, a := range auds {
-		var err error
-		if dst, err = appendText(dst, a); err != nil {
-			return dst, err
-		}
-		dst = append(dst, ',')
+	if err != nil {
+		return dst, err
 	}
-	return closed(dst, ']'), nil
-}
-
-// own returns the registered claims that v has of its own, where it has them
-// not empty.
-func (p *plan) own(v reflect.Value) (registered, error) {
-	var r registered
-	for c := range claims {
-		if p.free {
-			x, ok := v.Interface().(map[string]any)[claimNames[c]]
-			if ok && !r.takeAny(c, x) {
-				return r, refuseClaim(ErrClaim, claimNames[c])
-			}
-		} else if index := p.top.members[c].index; index != nil {
-			if f := field(v, index); !empty(f) {
-				r.take(c, f)
-			}
-		}
-	}
-	return r, nil
-}
-
-func (r *registered) take(c int, f reflect.Value) {
-	r.has |= 1 << c
-	switch f.Kind() {
-	case reflect.Slice:
-		r.auds = f.Convert(reflect.TypeFor[[]string]()).Interface().([]string)
-	case reflect.Int64:
-		r.dates[c] = time.Unix(f.Int(), 0)
-	default:
-		r.texts[c] = f.String()
-		if c == claimAud {
-			r.auds = []string{f.String()}
-		}
-	}
-}
-
-// takeAny takes a value out of a map, and reports whether it has a type for
-// claim c.
-func (r *registered) takeAny(c int, x any) bool {
-	v := reflect.ValueOf(x)
-	switch n := x.(type) {
-	case float64: // as it comes out of a token
-		v = reflect.ValueOf(Date(n))
-	case int:
-		v = reflect.ValueOf(Date(n))
-	case []any:
-		auds := make([]string, len(n))
-		for i := range n {
-			var ok bool
-			if auds[i], ok = n[i].(string); !ok {
-				return false
-			}
-		}
-		v = reflect.ValueOf(auds)
-	}
-	if x == nil || fits(c, v.Type()) != nil {
-		return false
-	}
-	r.take(c, v)
-	return true
+	return w.leave(dst, '}'), nil
 }
 
 // appendFree appends the members of a map that are no registered claims, in the
 // order of their names.
-func appendFree(dst []byte, v reflect.Value) ([]byte, error) {
-	m := v.Interface().(map[string]any)
-	names := make([]string, 0, len(m))
+func (w *writer) appendFree(dst []byte, m map[string]any) ([]byte, error) {
 	for name := range m {
 		if !slices.Contains(claimNames[:], name) {
-			names = append(names, name)
+			w.names = append(w.names, name)
 		}
 	}
-	slices.Sort(names)
-	for _, name := range names {
+	slices.Sort(w.names)
+	for i := range len(w.names) {
+		name := w.names[i]
 		var err error
 		if dst, err = appendText(dst, name); err != nil {
 			return dst, err
 		}
-		if dst, err = appendOther(append(dst, ':'), m[name]); err != nil {
+		if dst, err = w.any(append(dst, ':'), m[name]); err != nil {
 			return dst, err
 		}
-		dst = append(dst, ',')
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
 	}
 	return dst, nil
 }
 
-func appendMembers(dst []byte, members []member, v reflect.Value) ([]byte, error) {
+func appendMembers(w *writer, dst []byte, members []member, v reflect.Value) ([]byte, error) {
 	for i := range members {
 		m := &members[i]
 		f := field(v, m.index)
@@ -171,135 +103,259 @@ func appendMembers(dst []byte, members []member, v reflect.Value) ([]byte, error
 			continue
 		}
 		var err error
-		if dst, err = m.kind.write(append(dst, m.prefix...), f); err != nil {
+		if dst, err = m.kind.write(w, append(dst, m.prefix...), f); err != nil {
 			return dst, err
 		}
-		dst = append(dst, ',')
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
 	}
 	return dst, nil
 }
 
-func (p *structPlan) write(dst []byte, v reflect.Value) ([]byte, error) {
-	dst, err := appendMembers(append(dst, '{'), p.members, v)
+func (p *structPlan) write(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	dst, err := w.enter(dst, '{')
 	if err != nil {
 		return dst, err
 	}
-	return closed(dst, '}'), nil
+	if dst, err = appendMembers(w, dst, p.members, v); err != nil {
+		return dst, err
+	}
+	return w.leave(dst, '}'), nil
 }
 
-func writeString(dst []byte, v reflect.Value) ([]byte, error) { return appendText(dst, v.String()) }
+func writeString(_ *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	return appendText(dst, v.String())
+}
 
-func writeBool(dst []byte, v reflect.Value) ([]byte, error) {
+func writeBool(_ *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	return strconv.AppendBool(dst, v.Bool()), nil
 }
 
-func writeInt(dst []byte, v reflect.Value) ([]byte, error) {
+func writeInt(_ *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	return strconv.AppendInt(dst, v.Int(), 10), nil
 }
 
-func writeUint(dst []byte, v reflect.Value) ([]byte, error) {
+func writeUint(_ *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	return strconv.AppendUint(dst, v.Uint(), 10), nil
 }
 
-func (elem kind) writeList(dst []byte, v reflect.Value) ([]byte, error) {
+func writeFloat(_ *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	return appendFloat(dst, v.Float(), v.Type().Bits())
+}
+
+// writeTime is what time.Time's MarshalJSON writes, without its allocations.
+func writeTime(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	if !v.CanAddr() {
+		return writeOther(w, dst, v)
+	}
+	out, err := v.Addr().Interface().(*time.Time).AppendText(append(dst, '"'))
+	if err != nil {
+		return dst, err
+	}
+	return append(out, '"'), nil
+}
+
+func (elem kind) writeList(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	if v.Kind() == reflect.Slice && v.IsNil() {
 		return append(dst, "null"...), nil
 	}
-	dst = append(dst, '[')
+	dst, err := w.enter(dst, '[')
+	if err != nil {
+		return dst, err
+	}
 	for i := range v.Len() {
-		var err error
-		if dst, err = elem.write(dst, v.Index(i)); err != nil {
+		if dst, err = elem.write(w, dst, v.Index(i)); err != nil {
 			return dst, err
 		}
-		dst = append(dst, ',')
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
 	}
-	return closed(dst, ']'), nil
+	return w.leave(dst, ']'), nil
 }
 
-func (elem kind) writePointer(dst []byte, v reflect.Value) ([]byte, error) {
+// writeStrings is writeList for the commonest of them.
+func writeStrings(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	if !v.CanAddr() {
+		return kind{write: writeString}.writeList(w, dst, v)
+	}
+	return w.strings(dst, *v.Addr().Interface().(*[]string), appendText)
+}
+
+func (w *writer) strings(dst []byte, list []string, text func([]byte, string) ([]byte, error)) ([]byte, error) {
+	if list == nil {
+		return append(dst, "null"...), nil
+	}
+	dst, err := w.enter(dst, '[')
+	if err != nil {
+		return dst, err
+	}
+	for _, s := range list {
+		if dst, err = text(dst, s); err != nil {
+			return dst, err
+		}
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
+	}
+	return w.leave(dst, ']'), nil
+}
+
+func (elem kind) writePointer(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	if v.IsNil() {
 		return append(dst, "null"...), nil
 	}
-	return elem.write(dst, v.Elem())
+	return elem.write(w, dst, v.Elem())
 }
 
-func (elem kind) writeMap(dst []byte, v reflect.Value) ([]byte, error) {
+func (elem kind) writeMap(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	if v.IsNil() {
 		return append(dst, "null"...), nil
+	}
+	dst, err := w.enter(dst, '{')
+	if err != nil {
+		return dst, err
 	}
 	keys := v.MapKeys()
 	slices.SortFunc(keys, func(a, b reflect.Value) int { return cmp.Compare(a.String(), b.String()) })
-	dst = append(dst, '{')
 	for _, k := range keys {
-		var err error
 		if dst, err = appendText(dst, k.String()); err != nil {
 			return dst, err
 		}
-		if dst, err = elem.write(append(dst, ':'), v.MapIndex(k)); err != nil {
+		if dst, err = elem.write(w, append(dst, ':'), v.MapIndex(k)); err != nil {
 			return dst, err
 		}
-		dst = append(dst, ',')
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
 	}
-	return closed(dst, '}'), nil
+	return w.leave(dst, '}'), nil
 }
 
-// writeOther leaves a value to encoding/json.
-func writeOther(dst []byte, v reflect.Value) ([]byte, error) {
+// writeStringMap is writeMap for the commonest of them.
+func writeStringMap(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	return writeSorted(w, dst, v.Interface().(map[string]string), appendText, appendText)
+}
+
+// writeSorted writes m in the order of its names.
+func writeSorted[V any](w *writer, dst []byte, m map[string]V, text func([]byte, string) ([]byte, error), value func([]byte, V) ([]byte, error)) ([]byte, error) {
+	if m == nil {
+		return append(dst, "null"...), nil
+	}
+	dst, err := w.enter(dst, '{')
+	if err != nil {
+		return dst, err
+	}
+	base := len(w.names) // the maps around this one have theirs before it
+	for name := range m {
+		w.names = append(w.names, name)
+	}
+	end := len(w.names)
+	slices.Sort(w.names[base:])
+	for i := base; i < end; i++ {
+		name := w.names[i]
+		if dst, err = text(dst, name); err != nil {
+			return dst, err
+		}
+		if dst, err = value(append(dst, ':'), m[name]); err != nil {
+			return dst, err
+		}
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
+	}
+	w.names = w.names[:base]
+	return w.leave(dst, '}'), nil
+}
+
+func writeInterface(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
+	return w.any(dst, v.Interface())
+}
+
+// any writes what is in an interface, to the byte as encoding/json does.
+func (w *writer) any(dst []byte, x any) ([]byte, error) {
+	switch x := x.(type) {
+	case nil:
+		return append(dst, "null"...), nil
+	case string:
+		return appendHTML(dst, x)
+	case bool:
+		return strconv.AppendBool(dst, x), nil
+	case float64:
+		return appendFloat(dst, x, 64)
+	case int:
+		return strconv.AppendInt(dst, int64(x), 10), nil
+	case int64:
+		return strconv.AppendInt(dst, x, 10), nil
+	case []string:
+		return w.strings(dst, x, appendHTML)
+	case map[string]any:
+		return writeSorted(w, dst, x, appendHTML, w.any)
+	case []any:
+		return w.anys(dst, x)
+	}
+	w.left = w.limit
+	if err := w.measure(reflect.ValueOf(x), 0); err != nil {
+		return dst, err
+	}
+	return w.other(dst, x)
+}
+
+func (w *writer) anys(dst []byte, list []any) ([]byte, error) {
+	if list == nil {
+		return append(dst, "null"...), nil
+	}
+	dst, err := w.enter(dst, '[')
+	if err != nil {
+		return dst, err
+	}
+	for _, x := range list {
+		if dst, err = w.any(dst, x); err != nil {
+			return dst, err
+		}
+		if dst, err = w.next(dst); err != nil {
+			return dst, err
+		}
+	}
+	return w.leave(dst, ']'), nil
+}
+
+// writeOther leaves a value to the methods of its type, or to encoding/json.
+func writeOther(w *writer, dst []byte, v reflect.Value) ([]byte, error) {
 	if v.CanAddr() && v.Kind() != reflect.Interface && v.Kind() != reflect.Pointer {
-		return appendOther(dst, v.Addr().Interface())
+		return w.other(dst, v.Addr().Interface())
 	}
-	return appendOther(dst, v.Interface())
+	return w.other(dst, v.Interface())
 }
 
-func appendOther(dst []byte, x any) ([]byte, error) {
+// other writes x by encoding/json. What methods have written is read as a
+// Verifier will, so that no token is made that none takes.
+func (w *writer) other(dst []byte, x any) ([]byte, error) {
 	b, err := json.Marshal(x)
-	return append(dst, b...), err
+	switch {
+	case err != nil:
+		return dst, err
+	case len(dst)+len(b) > w.limit:
+		return dst, ErrTooLarge
+	}
+	if b[0] == '{' || b[0] == '[' {
+		if err := w.inspect(b); err != nil {
+			return dst, err
+		}
+	}
+	return append(dst, b...), nil
 }
 
-// appendText appends s as a JSON string, with what must be escaped escaped,
-// names of members as well.
-func appendText(dst []byte, s string) ([]byte, error) {
-	dst = append(dst, '"')
-	start := len(dst)
-	dst = append(dst, s...)
-	plain, ascii := scanText(dst[start:])
-	if !ascii && !utf8.ValidString(s) {
-		return dst[:start-1], errNotUTF8
+func (w *writer) inspect(b []byte) error {
+	d := &w.decoder
+	defer d.end()
+	if err := d.begin(b); err != nil {
+		return err
 	}
-	if plain {
-		return append(dst, '"'), nil
+	d.depth = w.depth
+	if err := d.skip(); err != nil {
+		return err
 	}
-	dst, from := dst[:start], 0
-	for i := range len(s) {
-		c := s[i]
-		if c >= 0x20 && c != '"' && c != '\\' {
-			continue
-		}
-		dst = append(dst, s[from:i]...)
-		from = i + 1
-		if c >= 0x20 {
-			dst = append(dst, '\\', c)
-			continue
-		}
-		const hex = "0123456789abcdef"
-		dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
-	}
-	return append(append(dst, s[from:]...), '"'), nil
-}
-
-// scanText reports whether a text has nothing to escape, and whether it is ASCII.
-func scanText(b []byte) (plain, ascii bool) {
-	var marks, high uint64
-	for ; len(b) >= 8; b = b[8:] {
-		x := binary.LittleEndian.Uint64(b)
-		marks |= special(x)
-		high |= x
-	}
-	for _, c := range b {
-		high |= uint64(c)
-		if c < 0x20 || c == '"' || c == '\\' {
-			marks = 1
-		}
-	}
-	return marks == 0, high&tops == 0
+	return d.finish()
 }

@@ -34,18 +34,34 @@ type IssuerConfig struct {
 	// RandomID puts a random jti of 128 bits into tokens whose claims have
 	// none. Revocation of single tokens needs it.
 	RandomID bool
+
+	// MaxBytes bounds the length of a token, and so what claims cost that hold
+	// one thing many times. Zero means 1 MiB. Verifiers take 8 KiB unless they
+	// are told otherwise.
+	MaxBytes int
 }
+
+const defaultMaxSigned = 1 << 20
 
 // Issuer signs tokens with claims of type T, a struct or map[string]any. It is
 // safe for use by many goroutines.
 type Issuer[T any] struct {
-	cfg     IssuerConfig
-	plan    *plan
-	buffers sync.Pool // of *[]byte
+	cfg    IssuerConfig
+	plan   *plan
+	sheets sync.Pool // of *sheet[T]
 
 	// head is the header for the key that signed last; written by whoever
 	// finds another.
 	head atomic.Pointer[keyHead]
+}
+
+// sheet is what one Sign works with.
+type sheet[T any] struct {
+	writer
+	stamp   stamp
+	claims  T // of Sign, so that they need no memory of their own
+	payload []byte
+	token   []byte
 }
 
 // keyHead is the encoded header of tokens that a key signs.
@@ -65,6 +81,11 @@ func NewIssuer[T any](cfg IssuerConfig) (*Issuer[T], error) {
 		return nil, fmt.Errorf("jwt: IssuerConfig.TTL is %v, want ≥ 1s", cfg.TTL)
 	case slices.Contains(cfg.Audience, ""):
 		return nil, fmt.Errorf("jwt: IssuerConfig.Audience is %q, want none that is empty", cfg.Audience)
+	case cfg.MaxBytes < 0:
+		return nil, fmt.Errorf("jwt: IssuerConfig.MaxBytes is %d, want ≥ 0", cfg.MaxBytes)
+	}
+	if cfg.MaxBytes == 0 {
+		cfg.MaxBytes = defaultMaxSigned
 	}
 	if cfg.TTL == 0 {
 		cfg.TTL = 15 * time.Minute
@@ -85,7 +106,7 @@ func NewIssuer[T any](cfg IssuerConfig) (*Issuer[T], error) {
 		return nil, err
 	}
 	i := &Issuer[T]{cfg: cfg, plan: p}
-	i.buffers.New = func() any { return new([]byte) }
+	i.sheets.New = func() any { return new(sheet[T]) }
 	return i, nil
 }
 
@@ -102,74 +123,59 @@ func MustNewIssuer[T any](cfg IssuerConfig) *Issuer[T] {
 // Sign returns a token with these claims. The Issuer adds iss, aud, exp, iat and
 // jti. Where the claims have one of these themselves it must be the same, or for
 // exp earlier, and a past iat or an id of their own is theirs to choose; else the
-// error matches ErrConflict. Text that is not UTF-8 is an error as well. Cost: one
-// HMAC and two allocations.
+// error matches ErrConflict. Text that is not UTF-8 is an error as well, and so are
+// claims that nest deeper than 32, as all do that refer to themselves. A token
+// longer than MaxBytes matches ErrTooLarge. Cost: one HMAC and one allocation.
 func (i *Issuer[T]) Sign(claims T) (string, error) {
-	buf := i.buffers.Get().(*[]byte)
-	defer i.buffers.Put(buf)
-	tok, err := i.AppendSign((*buf)[:0], &claims)
-	*buf = tok[:0]
-	if err != nil {
+	s := i.sheets.Get().(*sheet[T])
+	s.claims = claims
+	var err error
+	if s.token, err = i.signOwn(s.token[:0], s, &s.claims); err != nil {
+		i.release(s)
 		return "", err
 	}
-	return string(tok), nil
+	tok := string(s.token)
+	i.release(s)
+	return tok, nil
 }
 
 // AppendSign is Sign that appends the token to dst and allocates nothing if dst
 // has room. On failure it returns dst as it was.
 func (i *Issuer[T]) AppendSign(dst []byte, claims *T) ([]byte, error) {
-	now := time.Now()
-	v := reflect.ValueOf(claims).Elem()
-	r, err := i.plan.own(v)
-	if err == nil {
-		err = i.complete(&r, now)
-	}
+	s := i.sheets.Get().(*sheet[T])
+	out, err := i.signOwn(dst, s, claims)
+	i.release(s)
 	if err != nil {
 		return dst, err
 	}
-	return i.append(dst, &r, v, now)
+	return out, nil
 }
 
-// complete adds to r what the Issuer has to say.
-func (i *Issuer[T]) complete(r *registered, now time.Time) error {
-	now = now.Truncate(time.Second)
-	if i.cfg.Issuer != "" {
-		if r.present(claimIss) && r.texts[claimIss] != i.cfg.Issuer {
-			return refuseClaim(ErrConflict, "iss")
-		}
-		r.setText(claimIss, i.cfg.Issuer)
+// release gives s back without what it had of the claims, unless a large token
+// has made it large. If a method of a claim panics it is not given back.
+func (i *Issuer[T]) release(s *sheet[T]) {
+	const large = 64 << 10
+	if cap(s.payload)+cap(s.token) > large || cap(s.names) > large/16 {
+		return
 	}
-	if len(i.cfg.Audience) > 0 {
-		if r.present(claimAud) && !slices.Equal(r.auds, i.cfg.Audience) {
-			return refuseClaim(ErrConflict, "aud")
-		}
-		r.has |= 1 << claimAud
-		r.auds = i.cfg.Audience
-	}
-	if r.present(claimIat) && r.dates[claimIat].After(now) {
-		return refuseClaim(ErrConflict, "iat")
-	}
-	if !r.present(claimIat) {
-		r.setDate(claimIat, now)
-	}
-	end := r.dates[claimIat].Add(i.cfg.TTL)
-	if !r.present(claimExp) {
-		r.setDate(claimExp, end)
-	}
-	if exp := r.dates[claimExp]; exp.After(end) || !exp.After(now) {
-		return refuseClaim(ErrConflict, "exp")
-	}
-	if r.present(claimNbf) && !r.dates[claimNbf].Before(r.dates[claimExp]) {
-		return refuseClaim(ErrConflict, "nbf")
-	}
-	if i.cfg.RandomID && !r.present(claimJti) {
-		r.setText(claimJti, randomID())
-	}
-	return nil
+	var none T
+	s.claims, s.stamp = none, stamp{}
+	clear(s.names[:cap(s.names)])
+	i.sheets.Put(s)
 }
 
-func (r *registered) setText(c int, s string)    { r.has |= 1 << c; r.texts[c] = s }
-func (r *registered) setDate(c int, t time.Time) { r.has |= 1 << c; r.dates[c] = t }
+// signOwn appends a token with these claims and what the Issuer adds.
+func (i *Issuer[T]) signOwn(dst []byte, s *sheet[T], claims *T) ([]byte, error) {
+	now := time.Now()
+	v := reflect.ValueOf(claims).Elem()
+	if err := i.plan.own(&s.stamp, v); err != nil {
+		return dst, err
+	}
+	if err := i.complete(&s.stamp, now); err != nil {
+		return dst, err
+	}
+	return i.append(dst, s, v, now)
+}
 
 // randomID returns 128 random bits as text.
 func randomID() string {
@@ -178,10 +184,10 @@ func randomID() string {
 	return base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// append signs r and what v has besides.
-func (i *Issuer[T]) append(dst []byte, r *registered, v reflect.Value, now time.Time) ([]byte, error) {
+// append appends a token with the claims in s.stamp and what v has besides.
+func (i *Issuer[T]) append(dst []byte, s *sheet[T], v reflect.Value, now time.Time) ([]byte, error) {
 	keys := i.cfg.Keys.now.Load()
-	key := keys.keys[keys.signer(now)].key
+	key := &keys.keys[keys.signer(now)].key
 	head := i.head.Load()
 	if head == nil || head.id != key.id {
 		text, err := key.headFor(i.cfg.Type)
@@ -191,16 +197,17 @@ func (i *Issuer[T]) append(dst []byte, r *registered, v reflect.Value, now time.
 		head = &keyHead{key.id, text}
 		i.head.Store(head)
 	}
-	buf := i.buffers.Get().(*[]byte)
-	defer i.buffers.Put(buf)
-	payload, err := i.plan.appendClaims((*buf)[:0], r, v)
-	*buf = payload[:0]
-	if err != nil {
+	s.limit = i.cfg.MaxBytes
+	var err error
+	if s.payload, err = i.plan.appendClaims(&s.writer, s.payload[:0], &s.stamp, v); err != nil {
 		return dst, fmt.Errorf("jwt: claims cannot be written: %w", err)
+	}
+	if size := len(head.text) + base64.RawURLEncoding.EncodedLen(len(s.payload)) + 1 + sigLen; size > i.cfg.MaxBytes {
+		return dst, fmt.Errorf("jwt: claims cannot be written: %w", ErrTooLarge)
 	}
 	start := len(dst)
 	dst = append(dst, head.text...)
-	dst = appendEncoded(dst, payload)
+	dst = appendEncoded(dst, s.payload)
 	dst = append(dst, '.')
 	return key.appendSignature(dst, dst[start:len(dst)-1]), nil
 }

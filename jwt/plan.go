@@ -13,10 +13,11 @@ import (
 // plan knows how the claims of one type are read and written. It is made once,
 // by reflection, and immutable.
 type plan struct {
-	top       *structPlan
-	free      bool // the type is map[string]any
-	shared    bool // copies of a value share what can be changed, beyond an Audience, or Validate may change it
-	validates bool
+	top        *structPlan
+	registered []int // where the type embeds Registered, if all registered claims are its fields
+	free       bool  // the type is map[string]any
+	shared     bool  // copies of a value share what can be changed, beyond an Audience, or Validate may change it
+	validates  bool
 }
 
 // structPlan lists the members of a struct. In that of a top level the
@@ -39,12 +40,14 @@ type member struct {
 // kind knows how the values of one Go type are read and written.
 type kind struct {
 	read  func(*decoder, reflect.Value) error
-	write func([]byte, reflect.Value) ([]byte, error)
+	write func(*writer, []byte, reflect.Value) ([]byte, error)
 }
 
 type validator interface {
 	Validate(ctx context.Context) error
 }
+
+type zeroer interface{ IsZero() bool }
 
 var (
 	unmarshalerType     = reflect.TypeFor[json.Unmarshaler]()
@@ -52,6 +55,7 @@ var (
 	marshalerType       = reflect.TypeFor[json.Marshaler]()
 	textMarshalerType   = reflect.TypeFor[encoding.TextMarshaler]()
 	validatorType       = reflect.TypeFor[validator]()
+	zeroerType          = reflect.TypeFor[zeroer]()
 	audienceType        = reflect.TypeFor[Audience]()
 	freeType            = reflect.TypeFor[map[string]any]()
 )
@@ -70,16 +74,17 @@ func compile(t reflect.Type) (*plan, error) {
 	if t.Kind() != reflect.Struct || custom(t) {
 		return nil, fmt.Errorf("jwt: claims are %v, want a struct without JSON methods of its own, or map[string]any", t)
 	}
-	var err error
-	if p.top, err = makeCompiler().structOf(t); err != nil {
+	fields, err := makeCompiler().structOf(t)
+	if err != nil {
 		return nil, err
 	}
-	rest := p.top.members
-	p.top.members = make([]member, claims, claims+len(rest))
+	// A plan of its own, since t may be a part of itself, where its members are as
+	// any others.
+	p.top = &structPlan{members: make([]member, claims, claims+len(fields.members))}
 	for c, name := range claimNames {
 		p.top.members[c] = member{name: name}
 	}
-	for _, m := range rest {
+	for _, m := range fields.members {
 		if n := slices.Index(claimNames[:], m.name); n >= 0 {
 			if err := fits(n, t.FieldByIndex(m.index).Type); err != nil {
 				return nil, err
@@ -91,8 +96,28 @@ func compile(t reflect.Type) (*plan, error) {
 		p.top.members = append(p.top.members, m)
 	}
 	p.shared = p.shared || p.validates
+	p.registered = p.findRegistered(t)
 	p.top.index()
 	return p, nil
+}
+
+// findRegistered returns the index of the Registered that t embeds, or nil if a
+// registered claim is another field.
+func (p *plan) findRegistered(t reflect.Type) []int {
+	first := p.top.members[0].index
+	if len(first) < 2 {
+		return nil
+	}
+	path := first[:len(first)-1]
+	if t.FieldByIndex(path).Type != reflect.TypeFor[Registered]() {
+		return nil
+	}
+	for c := range claims {
+		if !slices.Equal(p.top.members[c].index, append(slices.Clone(path), c)) {
+			return nil
+		}
+	}
+	return path
 }
 
 // custom reports whether t has its own idea of JSON.
@@ -171,10 +196,13 @@ func (p *structPlan) find(name string, from int) int {
 // compiler makes the plans of the types within one type, which may refer to
 // themselves.
 type compiler struct {
-	open map[reflect.Type]*structPlan
+	open  map[reflect.Type]*structPlan
+	kinds map[reflect.Type]*kind // of slices, arrays, pointers and maps; empty while they are made
 }
 
-func makeCompiler() *compiler { return &compiler{make(map[reflect.Type]*structPlan)} }
+func makeCompiler() *compiler {
+	return &compiler{make(map[reflect.Type]*structPlan), make(map[reflect.Type]*kind)}
+}
 
 // structOf makes the plan of struct t, with the fields of embedded structs.
 // As with encoding/json a field hides those of its name further down; two at
@@ -250,14 +278,47 @@ func tagOf(f reflect.StructField) (string, func(reflect.Value) bool, error) {
 		switch flag {
 		case "":
 		case "omitempty":
-			omit = empty
+			omit = either(omit, empty)
 		case "omitzero":
-			omit = reflect.Value.IsZero
+			omit = either(omit, zeroOf(f.Type))
 		default:
 			return "", nil, fmt.Errorf("jwt: field %s has the JSON option %q, want omitempty or omitzero", f.Name, flag)
 		}
 	}
 	return name, omit, nil
+}
+
+// either is what one of two conditions reports; the first may be nil.
+func either(a, b func(reflect.Value) bool) func(reflect.Value) bool {
+	if a == nil {
+		return b
+	}
+	return func(v reflect.Value) bool { return a(v) || b(v) }
+}
+
+// zeroOf returns what omitzero means for a field of type t: its own IsZero where
+// it has one, as with encoding/json.
+func zeroOf(t reflect.Type) func(reflect.Value) bool {
+	switch {
+	case t.Implements(zeroerType):
+		return func(v reflect.Value) bool {
+			return v.IsZero() && nillable(v) || v.Interface().(zeroer).IsZero()
+		}
+	case reflect.PointerTo(t).Implements(zeroerType):
+		return func(v reflect.Value) bool {
+			if !v.CanAddr() { // a value in a map
+				held := reflect.New(t).Elem()
+				held.Set(v)
+				v = held
+			}
+			return v.Addr().Interface().(zeroer).IsZero()
+		}
+	}
+	return reflect.Value.IsZero
+}
+
+func nillable(v reflect.Value) bool {
+	return v.Kind() == reflect.Pointer || v.Kind() == reflect.Interface
 }
 
 // empty is what encoding/json means by that.
@@ -269,82 +330,4 @@ func empty(v reflect.Value) bool {
 		return false
 	}
 	return v.IsZero()
-}
-
-// kindOf finds how values of type t are read and written.
-func (c *compiler) kindOf(t reflect.Type) (kind, error) {
-	if t == reflect.TypeFor[json.Number]() {
-		return kind{readOther, writeOther}, nil
-	}
-	ptr := reflect.PointerTo(t)
-	reads := ptr.Implements(unmarshalerType) || ptr.Implements(textUnmarshalerType)
-	writes := ptr.Implements(marshalerType) || ptr.Implements(textMarshalerType)
-	if reads && writes {
-		return kind{readOther, writeOther}, nil
-	}
-	k, err := c.plainKindOf(t)
-	if reads {
-		k.read = readOther
-	}
-	if writes {
-		k.write = writeOther
-	}
-	return k, err
-}
-
-// plainKindOf is kindOf without the methods of t.
-func (c *compiler) plainKindOf(t reflect.Type) (kind, error) {
-	switch k := t.Kind(); k {
-	case reflect.Interface:
-		if t.NumMethod() > 0 {
-			break
-		}
-		return kind{readAny, writeOther}, nil
-	case reflect.String:
-		return kind{readString, writeString}, nil
-	case reflect.Bool:
-		return kind{readBool, writeBool}, nil
-	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
-		return kind{readInt, writeInt}, nil
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		return kind{readUint, writeUint}, nil
-	case reflect.Float32, reflect.Float64:
-		return kind{readFloat, writeOther}, nil
-	case reflect.Struct:
-		p, err := c.structOf(t)
-		if err != nil {
-			return kind{}, err
-		}
-		return kind{p.read, p.write}, nil
-	case reflect.Slice:
-		if t.Elem().Kind() == reflect.Uint8 {
-			return kind{readOther, writeOther}, nil // base64
-		}
-		if t == reflect.TypeFor[[]string]() {
-			return kind{readStrings, kind{write: writeString}.writeList}, nil
-		}
-		fallthrough
-	case reflect.Array, reflect.Pointer, reflect.Map:
-		if k == reflect.Map && (t.Key().Kind() != reflect.String || custom(t.Key())) {
-			return kind{}, fmt.Errorf("jwt: %v has keys that are not strings", t)
-		}
-		elem, err := c.kindOf(t.Elem())
-		if err != nil {
-			return kind{}, err
-		}
-		return composite(k, elem), nil
-	}
-	return kind{}, fmt.Errorf("jwt: %v has no JSON", t)
-}
-
-func composite(k reflect.Kind, elem kind) kind {
-	switch k {
-	case reflect.Slice:
-		return kind{elem.readSlice, elem.writeList}
-	case reflect.Array:
-		return kind{elem.readArray, elem.writeList}
-	case reflect.Pointer:
-		return kind{elem.readPointer, elem.writePointer}
-	}
-	return kind{elem.readMap, elem.writeMap}
 }

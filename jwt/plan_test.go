@@ -328,6 +328,35 @@ func TestTypesThatNoClaimFits(t *testing.T) {
 	}](t, `want a jwt.Audience`)
 }
 
+// node is claims that hold claims of their own kind.
+type node struct {
+	jwt.Registered
+	Role string `json:"role"`
+	Kids []node `json:"kids,omitempty"`
+	Up   *node  `json:"up,omitempty"`
+}
+
+// Within claims the registered names are as any others: what is there is no
+// registered claim, checked or not.
+func TestClaimsWithinClaims(t *testing.T) {
+	in := node{Registered: jwt.Registered{Subject: "alice"}, Role: "a", Kids: []node{{Role: "b"}}, Up: &node{Registered: jwt.Registered{Issuer: "x", Audience: jwt.Audience{"y"}, Expires: 1}}}
+	tok, err := jwt.MustNewIssuer[node](jwt.IssuerConfig{Keys: keys()}).Sign(in)
+	require.NoError(t, err)
+	v := jwt.MustNewVerifier[node](lax(keys()))
+	out, err := v.Verify(t.Context(), tok)
+	require.NoError(t, err)
+	in.Registered = out.Registered
+	require.Equal(t, in, out)
+	out, err = v.Verify(t.Context(), forge(plainHead, `{"kids":[{"iss":"x","exp":1,"aud":["a"],"nbf":null}],"up":{"auth_time":5,"sub":"z"}}`))
+	require.NoError(t, err)
+	require.Equal(t, node{
+		Kids: []node{{Registered: jwt.Registered{Issuer: "x", Expires: 1, Audience: jwt.Audience{"a"}}}},
+		Up:   &node{Registered: jwt.Registered{AuthTime: 5, Subject: "z"}},
+	}, out)
+	_, err = v.Verify(t.Context(), forge(plainHead, `{"kids":[{"iss":1}]}`))
+	requireCause(t, jwt.ErrPayload, err)
+}
+
 func TestManyFieldsAreFoundInAnyOrder(t *testing.T) {
 	type wide struct {
 		A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S, T, U, V, W, X, Y, Z           int

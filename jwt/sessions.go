@@ -132,6 +132,7 @@ func NewSessions[T any](cfg SessionsConfig[T]) (*Sessions[T], error) {
 	}
 	if s.refresh, err = NewIssuer[T](IssuerConfig{
 		Keys: cfg.Keys, Issuer: cfg.Issuer, Audience: []string{cfg.Issuer}, Type: RefreshType, TTL: cfg.RefreshTTL,
+		MaxBytes: defaultMaxBytes, // or Refresh would refuse what Start gave
 	}); err != nil {
 		return nil, err
 	}
@@ -159,15 +160,15 @@ func (s *Sessions[T]) Start(ctx context.Context, claims T) (Pair, error) {
 	if ctx.Err() != nil {
 		return Pair{}, ctxError(ctx)
 	}
-	own, err := s.access.plan.own(reflect.ValueOf(&claims).Elem())
-	if err != nil {
+	var own stamp
+	if err := s.access.plan.own(&own, reflect.ValueOf(&claims).Elem()); err != nil {
 		return Pair{}, err
 	}
-	if own.texts[claimSub] == "" {
+	if own.Subject == "" {
 		return Pair{}, refuseClaim(ErrClaim, "sub")
 	}
 	now := time.Now()
-	r := Registered{Subject: own.texts[claimSub], Session: randomID(), AuthTime: DateOf(now)}
+	r := Registered{Subject: own.Subject, Session: randomID(), AuthTime: DateOf(now)}
 	pair, id, err := s.mint(r, &claims, now)
 	if err != nil {
 		return Pair{}, err
@@ -257,8 +258,9 @@ func (s *Sessions[T]) open(ctx context.Context, token string, claims *T) (Regist
 	if err != nil {
 		return Registered{}, err
 	}
+	// An empty jti would begin a session and not go on with one.
 	for _, c := range [...]int{claimJti, claimSid, claimAuthTime} {
-		if !reg.present(c) {
+		if !reg.present(c) || c != claimAuthTime && reg.texts[c] == "" {
 			return Registered{}, refuseClaim(ErrClaim, claimNames[c])
 		}
 	}
@@ -290,17 +292,16 @@ func (s *Sessions[T]) mint(last Registered, claims *T, now time.Time) (Pair, str
 }
 
 func (s *Sessions[T]) sign(i *Issuer[T], last Registered, id string, claims *T, now, exp time.Time) (string, error) {
-	var r registered
-	r.setText(claimIss, i.cfg.Issuer)
-	r.setText(claimSub, last.Subject)
-	r.has |= 1 << claimAud
-	r.auds = i.cfg.Audience
-	r.setDate(claimExp, exp)
-	r.setDate(claimIat, now)
-	r.setText(claimJti, id)
-	r.setText(claimSid, last.Session)
-	r.setDate(claimAuthTime, last.AuthTime.Time())
-	tok, err := i.append(nil, &r, reflect.ValueOf(claims).Elem(), now)
+	sh := i.sheets.Get().(*sheet[T])
+	sh.stamp = stamp{
+		Registered: Registered{
+			Issuer: i.cfg.Issuer, Subject: last.Subject, Audience: i.cfg.Audience, Expires: DateOf(exp), IssuedAt: DateOf(now),
+			ID: id, Session: last.Session, AuthTime: last.AuthTime,
+		},
+		has: 1<<claimIss | 1<<claimSub | 1<<claimAud | 1<<claimExp | 1<<claimIat | 1<<claimJti | 1<<claimSid | 1<<claimAuthTime,
+	}
+	tok, err := i.append(nil, sh, reflect.ValueOf(claims).Elem(), now)
+	i.release(sh)
 	return string(tok), err
 }
 

@@ -339,6 +339,8 @@ func TestRefreshRefusesWhatItDidNotGive(t *testing.T) {
 		`{"iss":"https://auth","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"x","auth_time":1}`:                                  jwt.ErrClaim,
 		`{"iss":"https://auth","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"x","sid":"s"}`:                                      jwt.ErrClaim,
 		`{"iss":"https://auth","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"x","sid":"s","auth_time":1}`:                        jwt.ErrExpired,
+		fmt.Sprintf(`{"iss":"https://auth","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"","sid":"s","auth_time":%d}`, unix(0)):  jwt.ErrClaim,
+		fmt.Sprintf(`{"iss":"https://auth","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"x","sid":"","auth_time":%d}`, unix(0)):  jwt.ErrClaim,
 		`{"iss":"https://auth","aud":"https://auth","exp":4000000000,"jti":"x","sid":"s","auth_time":1}`:                                      jwt.ErrSubject,
 		`{"iss":"https://auth","aud":"api","sub":"alice","exp":4000000000,"jti":"x","sid":"s","auth_time":1}`:                                 jwt.ErrAudience,
 		`{"iss":"https://evil","aud":"https://auth","sub":"alice","exp":4000000000,"jti":"x","sid":"s","auth_time":1}`:                        jwt.ErrIssuer,

@@ -98,6 +98,27 @@ func TestAnswersAreThoseOfRFC6750(t *testing.T) {
 		{"padded", fields{"Authorization": {"Bearer " + good + "="}}, 401, invalid},
 		{"of none", fields{"Authorization": {"Bearer eyJhbGciOiJub25lIn0.e30."}}, 401, invalid},
 		{"too long", fields{"Authorization": {"Bearer " + strings.Repeat("a", 9000)}}, 401, invalid},
+		{"three fields", fields{"Authorization": {"", "", "Bearer " + good}}, 400, request},
+		{"joined by a comma", fields{"Authorization": {"Bearer " + good + ",Bearer " + good}}, 400, request},
+		{"parameters", fields{"Authorization": {"Bearer token=" + good}}, 400, request},
+		{"another scheme and a cookie", fields{"Authorization": {"Basic dTpw"}, "Cookie": {"t=" + good}}, 200, ""},
+		{"an empty field and a cookie", fields{"Authorization": {""}, "Cookie": {"t=" + good}}, 200, ""},
+		{"no token and a cookie", fields{"Authorization": {"Bearer"}, "Cookie": {"t=" + good}}, 400, request},
+		{"a bad header and a good cookie", fields{"Authorization": {"Bearer abc"}, "Cookie": {"t=" + good}}, 400, request},
+		{"two cookie fields", fields{"Cookie": {"t=" + good, "t=" + good}}, 400, request},
+		{"two cookies, one of them broken", fields{"Cookie": {"t=\"x; t=" + good}}, 200, ""},
+		{"a cookie in quotes", fields{"Cookie": {`t="` + good + `"`}}, 200, ""},
+		{"a cookie in another case", fields{"Cookie": {"T=" + good}}, 401, challenge},
+		{"a space before the scheme", fields{"Authorization": {" Bearer " + good}}, 401, challenge},
+		{"NUL in the token", fields{"Authorization": {"Bearer " + good + "\x00"}}, 400, request},
+		{"a newline in the token", fields{"Authorization": {"Bearer " + good + "\r\nX-Evil: 1"}}, 400, request},
+		{"a challenge's end in the token", fields{"Authorization": {`Bearer x", error="none`}}, 400, request},
+		{"a scheme of a homoglyph", fields{"Authorization": {"Веarer " + good}}, 401, challenge},
+		{"a scheme that folds to ours", fields{"Authorization": {"BeaREr " + good}}, 200, ""},
+		{"a scheme with a long s", fields{"Authorization": {"Bearerſ " + good}}, 401, challenge},
+		{"the token in another field", fields{"X-Authorization": {"Bearer " + good}, "Proxy-Authorization": {"Bearer " + good}}, 401, challenge},
+		{"huge", fields{"Authorization": {"Bearer " + strings.Repeat("a.", 500_000)}}, 401, invalid},
+		{"huge, of spaces", fields{"Authorization": {"Bearer" + strings.Repeat(" ", 1_000_000)}}, 400, request},
 		{"a bad cookie", fields{"Cookie": {"t=abc"}}, 401, invalid},
 	} {
 		var told error
@@ -195,6 +216,60 @@ func TestCookiesAreGuardedAgainstOtherSites(t *testing.T) {
 		f["Authorization"] = []string{"Bearer " + tok}
 		require.Equal(t, 200, serve(h, c.method, f, "").Code)
 	}
+}
+
+// What a request says its method really is changes nothing of what other sites may
+// cause: the method is that of the request.
+func TestMethodsAreNotOverridden(t *testing.T) {
+	h := jwthttp.MustNew(jwthttp.Config[Claims]{Verifier: jwt.MustNewVerifier[Claims](verifierConfig()), Cookie: "t"}).Handler(hello)
+	cookie := []string{"t=" + sign(t, Claims{Name: "Ada"})}
+	for _, name := range []string{"X-Http-Method-Override", "X-Http-Method", "X-Method-Override"} {
+		f := fields{"Cookie": cookie, "Sec-Fetch-Site": {"cross-site"}, name: {"GET"}}
+		require.Equal(t, 403, serve(h, "POST", f, "_method=GET").Code, name)
+		f[name] = []string{"POST"}
+		require.Equal(t, 200, serve(h, "GET", f, "").Code, name)
+	}
+	for _, method := range []string{"PUT", "PATCH", "DELETE", "PROPFIND", "post", ""} {
+		f := fields{"Cookie": cookie, "Sec-Fetch-Site": {"cross-site"}}
+		want := 403
+		if method == "" { // which is GET
+			want = 200
+		}
+		require.Equal(t, want, serve(h, method, f, "").Code, method)
+	}
+}
+
+// Over a real HTTP/2 connection: the same answers, and pseudo fields are none.
+func TestGuardOverHTTP2(t *testing.T) {
+	h := jwthttp.MustNew(jwthttp.Config[Claims]{Verifier: jwt.MustNewVerifier[Claims](verifierConfig()), Cookie: "t"}).Handler(hello)
+	server := httptest.NewUnstartedServer(h)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	good := sign(t, Claims{Name: "Ada"})
+	for name, c := range map[string]struct {
+		fields fields
+		status int
+	}{
+		"a token":       {fields{"Authorization": {"Bearer " + good}}, 200},
+		"nothing":       {nil, 401},
+		"two fields":    {fields{"Authorization": {"Bearer " + good, "Bearer " + good}}, 400},
+		"cookie crumbs": {fields{"Cookie": {"a=b", "t=" + good, "c=d"}}, 200},
+		"two crumbs":    {fields{"Cookie": {"t=" + good, "t=" + good}}, 400},
+		"a bad one":     {fields{"Authorization": {"Bearer abc"}}, 401},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
+		require.NoError(t, err)
+		for name, values := range c.fields {
+			r.Header[name] = values
+		}
+		res, err := server.Client().Do(r)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, 2, res.ProtoMajor)
+		require.Equal(t, c.status, res.StatusCode, name)
+	}
+	server.Client().CloseIdleConnections()
 }
 
 func TestQueriesAreNoSource(t *testing.T) {

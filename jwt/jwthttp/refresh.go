@@ -1,6 +1,7 @@
 package jwthttp
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -25,8 +26,8 @@ type RefreshConfig[T any] struct {
 	// and go in bodies.
 	Cookie string
 
-	// CSRF decides which requests with a cookie other sites may cause. Nil means
-	// http.NewCrossOriginProtection.
+	// CSRF decides which requests other sites may cause where there is a Cookie.
+	// Nil means http.NewCrossOriginProtection.
 	CSRF *http.CrossOriginProtection
 
 	// OnError is told why a refresh was refused, after the answer. Nil means
@@ -88,7 +89,15 @@ func (h *Refresher[T]) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // token finds the one refresh token of r.
+//
+// With a cookie no request of another site passes, whatever is in its body: the
+// answer sets the cookie, and a token of somebody else's would log its owner in.
 func (h *Refresher[T]) token(w http.ResponseWriter, r *http.Request) (string, error) {
+	if h.cfg.Cookie != "" {
+		if err := h.cfg.CSRF.Check(r); err != nil {
+			return "", &crossOriginError{err}
+		}
+	}
 	token, err := inBody(http.MaxBytesReader(w, r.Body, maxBody), r.Header.Get("Content-Type"))
 	if err != nil {
 		return "", err
@@ -98,10 +107,7 @@ func (h *Refresher[T]) token(w http.ResponseWriter, r *http.Request) (string, er
 		if len(cookies) > 1 || len(cookies) == 1 && token != "" && token != cookies[0].Value {
 			return "", errAmbiguous
 		}
-		if len(cookies) == 1 && token == "" {
-			if err := h.cfg.CSRF.Check(r); err != nil {
-				return "", &crossOriginError{err}
-			}
+		if len(cookies) == 1 {
 			token = cookies[0].Value
 		}
 	}
@@ -124,13 +130,7 @@ func inBody(body io.Reader, contentType string) (string, error) {
 	}
 	switch media {
 	case "application/json":
-		var in struct {
-			Token string `json:"refresh_token"`
-		}
-		if json.Unmarshal(data, &in) != nil {
-			return "", errAmbiguous
-		}
-		return in.Token, nil
+		return inJSON(data)
 	case "application/x-www-form-urlencoded":
 		form, err := url.ParseQuery(string(data))
 		grant := form["grant_type"]
@@ -140,6 +140,44 @@ func inBody(body io.Reader, contentType string) (string, error) {
 		return form.Get("refresh_token"), nil
 	}
 	return "", errAmbiguous
+}
+
+// inJSON reads the refresh token in an object. It takes a name once, and exactly,
+// as for tokens: what is read here must be what anybody else reads.
+func inJSON(data []byte) (string, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if begin, err := d.Token(); err != nil || begin != json.Delim('{') {
+		return "", errAmbiguous
+	}
+	seen := make(map[string]string)
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return "", errAmbiguous
+		}
+		var value any
+		if d.Decode(&value) != nil {
+			return "", errAmbiguous
+		}
+		if _, twice := seen[name.(string)]; twice {
+			return "", errAmbiguous
+		}
+		text, ok := value.(string)
+		if !ok && (name == "refresh_token" || name == "grant_type") {
+			return "", errAmbiguous
+		}
+		seen[name.(string)] = text
+	}
+	if _, err := d.Token(); err != nil {
+		return "", errAmbiguous
+	}
+	if _, err := d.Token(); err != io.EOF {
+		return "", errAmbiguous
+	}
+	if grant, ok := seen["grant_type"]; ok && grant != "refresh_token" {
+		return "", errAmbiguous
+	}
+	return seen["refresh_token"], nil
 }
 
 // refuse answers as RFC 6749, 5.2 has it.
