@@ -109,7 +109,11 @@ func TestLargeHostileTokens(t *testing.T) {
 	cfg := lax(keys())
 	cfg.MaxBytes = 4 << 20
 	structs, free := jwt.MustNewVerifier[everything](cfg), jwt.MustNewVerifier[map[string]any](cfg)
-	same := make([]string, 20_000) // names of one length that differ at their ends alone
+	unit := 1 << 20
+	if raceEnabled {
+		unit = 1 << 16 // there each byte costs twenty times as much
+	}
+	same := make([]string, unit/50) // names of one length that differ at their ends alone
 	for i := range same {
 		same[i] = fmt.Sprintf(`"%s%05d":0`, strings.Repeat("a", 40), i)
 	}
@@ -118,39 +122,41 @@ func TestLargeHostileTokens(t *testing.T) {
 		payload string
 		want    error
 	}{
-		"100,000 arrays deep":      {with(`"any":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)), jwt.ErrPayload},
-		"100,000 objects deep":     {with(`"any":` + strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000)), jwt.ErrPayload},
-		"100,000 trees deep":       {with(`"tree":` + strings.Repeat(`{"kids":[`, 100_000) + strings.Repeat("]}", 100_000)), jwt.ErrPayload},
-		"a million brackets":       {`{"x":` + strings.Repeat("[", 1_000_000), jwt.ErrPayload},
-		"a million opening braces": {strings.Repeat("{", 1_000_000), jwt.ErrPayload},
-		"20,000 names":             {with(flood), nil},
-		"20,000 names and one":     {with(flood + "," + same[0]), jwt.ErrPayload},
-		"20,000 names below":       {with(`"any":{` + flood + `}`), nil},
-		"20,000 names in a map":    {with(`"map":{` + flood + `}`), nil},
-		"a megabyte of text":       {with(`"text":"` + strings.Repeat("x", 1<<20) + `"`), nil},
-		"a megabyte of escapes":    {with(`"text":"` + strings.Repeat(`\u0041`, 1<<18) + `"`), nil},
-		"a megabyte of digits":     {with(`"f64":0.` + strings.Repeat("1", 1<<20)), nil},
-		"a megabyte for exp":       {`{"exp":` + strings.Repeat("4", 1<<20) + `}`, jwt.ErrClaim},
-		"a megabyte of exponent":   {`{"exp":1e` + strings.Repeat("0", 1<<20) + `10}`, nil},
-		"a megabyte of spaces":     {with(strings.Repeat(" ", 1<<20) + `"x":1`), nil},
-		"a megabyte of audiences":  {with(`"aud":[` + strings.Repeat(`"a",`, 1<<18) + `"b"]`), nil},
-		"a megabyte that is cut":   {with(`"text":"` + strings.Repeat("x", 1<<20)), jwt.ErrPayload},
+		"100,000 arrays deep":          {with(`"any":` + strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)), jwt.ErrPayload},
+		"100,000 objects deep":         {with(`"any":` + strings.Repeat(`{"a":`, 100_000) + "1" + strings.Repeat("}", 100_000)), jwt.ErrPayload},
+		"100,000 trees deep":           {with(`"tree":` + strings.Repeat(`{"kids":[`, 100_000) + strings.Repeat("]}", 100_000)), jwt.ErrPayload},
+		"a million brackets":           {`{"x":` + strings.Repeat("[", 1_000_000), jwt.ErrPayload},
+		"a million opening braces":     {strings.Repeat("{", 1_000_000), jwt.ErrPayload},
+		"names of one prefix":          {with(flood), nil},
+		"names of one prefix and one":  {with(flood + "," + same[0]), jwt.ErrPayload},
+		"names of one prefix below":    {with(`"any":{` + flood + `}`), nil},
+		"names of one prefix in a map": {with(`"map":{` + flood + `}`), nil},
+		"long text":                    {with(`"text":"` + strings.Repeat("x", unit) + `"`), nil},
+		"long escapes":                 {with(`"text":"` + strings.Repeat(`\u0041`, unit/4) + `"`), nil},
+		"long digits":                  {with(`"f64":0.` + strings.Repeat("1", unit)), nil},
+		"long exp":                     {`{"exp":` + strings.Repeat("4", unit) + `}`, jwt.ErrClaim},
+		"long exponent":                {`{"exp":1e` + strings.Repeat("0", unit) + `10}`, nil},
+		"long spaces":                  {with(strings.Repeat(" ", unit) + `"x":1`), nil},
+		"long audiences":               {with(`"aud":[` + strings.Repeat(`"a",`, unit/4) + `"b"]`), nil},
+		"long and cut off":             {with(`"text":"` + strings.Repeat("x", unit)), jwt.ErrPayload},
 	} {
 		tok := forge(plainHead, c.payload)
 		for _, verify := range []func() error{
 			func() error { _, err := structs.Verify(t.Context(), tok); return err },
 			func() error { _, err := free.Verify(t.Context(), tok); return err },
 		} {
-			err := verify()
+			var err error
+			require.Less(t, bytesOf(func() { err = verify() }), uint64(100<<20), name)
 			if c.want == nil {
 				require.NoError(t, err, name)
 			} else {
 				requireCause(t, c.want, err, name)
 			}
-			require.Less(t, bytesOf(func() { _ = verify() }), uint64(100<<20), name)
 		}
-		_, err := jwt.PeekUnverified(tok)
-		require.ErrorIs(t, err, jwt.ErrTooLarge)
+		if len(tok) > 8192 {
+			_, err := jwt.PeekUnverified(tok)
+			require.ErrorIs(t, err, jwt.ErrTooLarge)
+		}
 	}
 }
 

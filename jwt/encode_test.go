@@ -3,11 +3,14 @@ package jwt_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"math"
 	"net/netip"
+	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,6 +18,85 @@ import (
 
 	"github.com/bedplate/bedplate/jwt"
 )
+
+// Tokens that are signed at once have their own claims and nothing of each other,
+// although the room to write them in is shared.
+func TestSignAtOnce(t *testing.T) {
+	k := keys()
+	i, v := jwt.MustNewIssuer[everything](jwt.IssuerConfig{Keys: k, TTL: time.Hour}), jwt.MustNewVerifier[everything](lax(k))
+	var wg sync.WaitGroup
+	failures := make(chan error, 8)
+	for n := range 8 {
+		wg.Go(func() {
+			for round := range 200 {
+				mark := strings.Repeat(string(rune('a'+n)), round%70)
+				in := everything{Text: mark, Texts: []string{mark, mark}, Any: map[string]any{mark + "x": mark}, LevelMap: map[level][]level{level(mark): {level(mark)}}, Number: "1", Raw: json.RawMessage("1")}
+				in.ID = mark
+				tok, err := i.Sign(in)
+				if err == nil {
+					var out everything
+					out, err = v.Verify(t.Context(), tok)
+					in.Registered = out.Registered
+					if err == nil && (out.ID != mark || !reflect.DeepEqual(in, out)) {
+						err = fmt.Errorf("signed %+v, got %+v", in, out)
+					}
+				}
+				if err != nil {
+					failures <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(failures)
+	require.NoError(t, <-failures)
+}
+
+// explosive panics when it is written.
+type explosive struct{ Fuse bool }
+
+func (e explosive) MarshalJSON() ([]byte, error) {
+	if e.Fuse {
+		panic("as it was asked to")
+	}
+	return []byte("1"), nil
+}
+
+// A panic of a claim's own method passes through, and the Issuer is as good as
+// before.
+func TestPanicsOfClaimsPassThrough(t *testing.T) {
+	type claims struct {
+		Deep []map[string]explosive `json:"deep"`
+	}
+	i := jwt.MustNewIssuer[claims](jwt.IssuerConfig{Keys: keys()})
+	with := func(fuse bool) claims { return claims{[]map[string]explosive{{"b": {fuse}, "a": {}}}} }
+	for range 3 {
+		require.PanicsWithValue(t, "as it was asked to", func() { _, _ = i.Sign(with(true)) })
+		tok, err := i.Sign(with(false))
+		require.NoError(t, err)
+		require.Contains(t, string(payloadOf(t, tok)), `"deep":[{"a":1,"b":1}]`)
+	}
+}
+
+// A date in a map that no date is like is an error, and not some other date.
+func TestDatesInMapsHaveBounds(t *testing.T) {
+	i := jwt.MustNewIssuer[map[string]any](jwt.IssuerConfig{Keys: keys()})
+	for _, x := range []any{math.NaN(), math.Inf(1), math.Inf(-1), 1e300, -1e300, 1e16} {
+		for _, name := range []string{"exp", "nbf", "iat", "auth_time"} {
+			_, err := i.Sign(map[string]any{name: x})
+			require.ErrorIs(t, err, jwt.ErrClaim, "%s: %v", name, x)
+		}
+	}
+	for name, x := range map[string]any{"nbf": int64(math.MaxInt64), "exp": int64(math.MaxInt64), "iat": int64(math.MinInt64)} {
+		_, err := i.Sign(map[string]any{name: x})
+		require.ErrorIs(t, err, jwt.ErrConflict, name)
+	}
+	tok, err := i.Sign(map[string]any{"nbf": -1.5, "iat": float64(unix(-60)) + 0.5})
+	require.NoError(t, err)
+	_, payload := parts(t, tok)
+	require.Equal(t, -2.0, payload["nbf"], "rounded down, as DateOf does")
+}
 
 // Types that refer to themselves in every way that Go has.
 type (
@@ -91,6 +173,10 @@ func pairsOf(n int) *pair {
 // an error and not the end of the program; so are claims that hold one thing so
 // often that they fill the memory.
 func TestIssuerBoundsDepthAndSize(t *testing.T) {
+	million := 1_000_000
+	if raceEnabled {
+		million = 50_000
+	}
 	loop := &chain{}
 	loop.Next = loop
 	list := lists{nil}
@@ -112,7 +198,7 @@ func TestIssuerBoundsDepthAndSize(t *testing.T) {
 		half = []any{half, half}
 	}
 	var pointers any = new(int)
-	for range 1_000_000 {
+	for range million {
 		next := pointers
 		pointers = &next
 	}
@@ -134,9 +220,9 @@ func TestIssuerBoundsDepthAndSize(t *testing.T) {
 		"a struct in an interface":          {mixed{Any: box}, deep},
 		"a map of another kind":             {mixed{Any: boxes}, deep},
 		"claims in themselves":              {*self, deep},
-		"a long chain":                      {mixed{Chain: chainOf(1_000_000)}, deep},
-		"a long chain in a table":           {mixed{Table: map[string]chain{"x": {chainOf(1_000_000)}}}, deep},
-		"a long chain in an interface":      {mixed{Any: chainOf(1_000_000)}, deep},
+		"a long chain":                      {mixed{Chain: chainOf(million)}, deep},
+		"a long chain in a table":           {mixed{Table: map[string]chain{"x": {chainOf(million)}}}, deep},
+		"a long chain in an interface":      {mixed{Any: chainOf(million)}, deep},
 		"deep slices":                       {mixed{Lists: listsOf(100_000)}, deep},
 		"deep slices of any":                {mixed{Any: anysOf(100_000)}, deep},
 		"deep interfaces":                   {mixed{Any: boxesOf(100_000)}, deep},

@@ -427,6 +427,48 @@ func TestMediaTypesCompareAsRFC7515Says(t *testing.T) {
 	}
 }
 
+func TestEncodingIsThatOfEncodingBase64(t *testing.T) {
+	rng := rand.New(rand.NewPCG(13, 14))
+	for n := range 600 {
+		src := make([]byte, n%300)
+		for i := range src {
+			src[i] = byte(rng.Uint32())
+		}
+		want := base64.RawURLEncoding.AppendEncode([]byte("before"), src)
+		require.Equal(t, string(want), string(appendEncoded([]byte("before"), src)))
+		room := append(make([]byte, 0, 1000), "before"...)
+		out := appendEncoded(room, src)
+		require.Equal(t, string(want), string(out))
+		require.Equal(t, &room[0], &out[0], "there was room")
+		back, ok := appendDecoded(nil, out[len("before"):])
+		require.True(t, ok)
+		require.Equal(t, string(src), string(back))
+	}
+}
+
+// What an Issuer keeps of claims between two tokens is nothing.
+func TestReleaseForgetsTheClaims(t *testing.T) {
+	type claims struct {
+		Registered
+		Map map[string]string `json:"map"`
+		Raw json.RawMessage   `json:"raw"`
+	}
+	i := MustNewIssuer[claims](IssuerConfig{Keys: MustNewKeySet(MustNewKey("", make([]byte, 32)))})
+	s := new(sheet[claims])
+	s.claims = claims{Registered{Subject: "alice"}, map[string]string{"a": "b"}, json.RawMessage(`{"a":[1]}`)}
+	tok, err := i.signOwn(nil, s, &s.claims)
+	require.NoError(t, err)
+	require.NotEmpty(t, tok)
+	i.release(s)
+	require.Zero(t, s.claims)
+	require.Zero(t, s.stamp)
+	require.Empty(t, s.decoder.s)
+	require.Nil(t, s.decoder.b)
+	for _, name := range s.names[:cap(s.names)] {
+		require.Empty(t, name)
+	}
+}
+
 func TestTextIsWrittenAsEncodingJSONReadsIt(t *testing.T) {
 	rng := rand.New(rand.NewPCG(11, 12))
 	for n := range 3000 {
