@@ -23,12 +23,12 @@ func (p *Pool[T]) Warm(ctx context.Context, n int) error {
 	w := &warming{n: n, answer: make(chan error, 1)}
 	p.mu.Lock()
 	if p.draining {
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return ErrClosed
 	}
 	if n < 0 || n > p.max {
 		most := p.max
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return fmt.Errorf("pool: Warm of %d, want 0 to %d", n, most)
 	}
 	p.readLocked()
@@ -48,7 +48,7 @@ func (p *Pool[T]) Warm(ctx context.Context, n int) error {
 			break
 		}
 	}
-	p.mu.Unlock()
+	p.unlockQuiet()
 	return ctxError(ctx)
 }
 
@@ -89,7 +89,7 @@ func (p *Pool[T]) Resize(maximum, minIdle int) error {
 	}
 	p.mu.Lock()
 	if p.draining {
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return ErrClosed
 	}
 	p.readLocked()
@@ -134,7 +134,7 @@ func (p *Pool[T]) Evict(choose func(v T) bool) int {
 	for s := p.idle.bottom; s != nil; s = s.prev {
 		candidates = append(candidates, s)
 	}
-	p.mu.Unlock()
+	p.unlockQuiet()
 	evicted := 0
 	for _, s := range candidates {
 		if p.evict(s, choose) {
@@ -148,13 +148,13 @@ func (p *Pool[T]) Evict(choose func(v T) bool) int {
 func (p *Pool[T]) evict(s *slot[T], choose func(v T) bool) (chosen bool) {
 	p.mu.Lock()
 	if s.state != idle {
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return false
 	}
 	p.removeIdleLocked(s)
 	s.state, s.kept = checking, true
 	p.checking++
-	p.mu.Unlock()
+	p.unlockQuiet()
 	defer func() { // also when choose panics
 		p.mu.Lock()
 		p.lookLocked()
@@ -186,7 +186,7 @@ func (p *Pool[T]) Health(ctx context.Context) error {
 	answer := make(chan error, 1)
 	p.mu.Lock()
 	p.running++
-	p.mu.Unlock()
+	p.unlockQuiet()
 	go func() {
 		defer p.exit()
 		err := errGoexit

@@ -79,7 +79,7 @@ func (p *Pool[T]) Close() error {
 	}
 
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlockQuiet()
 	errs := append([]error(nil), p.destroyErr...)
 	if p.running > 0 {
 		errs = append(errs, fmt.Errorf("pool: %d functions of the Config still run after %v", p.running, p.cfg.CloseTimeout))
@@ -119,7 +119,7 @@ func (p *Pool[T]) closeLocked() {
 // exit is the end of a goroutine of the pool.
 func (p *Pool[T]) exit() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlockQuiet()
 	p.running--
 	if p.closed && p.running == 0 {
 		for _, c := range p.closers {

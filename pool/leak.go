@@ -27,7 +27,7 @@ func (p *Pool[T]) Holders() []Holder {
 	p.mu.Lock()
 	p.readLocked()
 	all := p.heldLocked()
-	p.mu.Unlock()
+	p.unlockQuiet()
 	holders := make([]Holder, len(all))
 	for i, h := range all {
 		holders[i] = h.holder()
@@ -162,12 +162,12 @@ type tracker struct {
 func (p *Pool[T]) track(l Lease[T]) *tracker {
 	p.mu.Lock()
 	p.pokeLocked(after(p.now, reclaimEvery))
-	p.mu.Unlock()
+	p.unlockQuiet()
 	t := new(tracker)
 	t.cleanup = runtime.AddCleanup(t, func(d dropped[T]) {
 		p := d.s.pool
 		p.mu.Lock()
-		defer p.mu.Unlock()
+		defer p.unlockQuiet()
 		p.lost = append(p.lost, d)
 	}, dropped[T]{l.s, l.gen})
 	return t

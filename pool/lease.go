@@ -43,7 +43,7 @@ func (l Lease[T]) Release() error {
 	}
 	p := s.pool
 	p.mu.Lock()
-	if s.gen.Load() == l.gen && p.fast && !s.doomed && p.now < s.expire {
+	if s.gen.Load() == l.gen && p.fast.Load() && !s.doomed && p.now < s.expire {
 		s.gen.Store(l.gen + 1)
 		p.inUse--
 		s.state = idle
@@ -51,7 +51,7 @@ func (l Lease[T]) Release() error {
 		s.until = min(s.expire, after(p.now, p.checkAfter))
 		p.idle.push(s)
 		p.sweepByLocked(min(s.renew, after(p.now, p.idleSpan)))
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return nil
 	}
 	return l.endLocked(leaseReleased)
@@ -111,7 +111,7 @@ func (l Lease[T]) endLocked(how ending) error {
 	s, p := l.s, l.s.pool
 	if s.gen.Load() != l.gen {
 		p.counts.stale++
-		p.mu.Unlock()
+		p.unlockQuiet()
 		return ErrReleased
 	}
 	p.lookLocked()
@@ -119,7 +119,7 @@ func (l Lease[T]) endLocked(how ending) error {
 	held := p.now - s.since
 	s.trace, s.reported = nil, false
 	if how == leaseReleased && p.cfg.Reset != nil && !s.doomed && !p.closed {
-		p.mu.Unlock()
+		p.unlockQuiet()
 		how = p.reset(s)
 		p.mu.Lock()
 		p.lookLocked()
@@ -252,7 +252,7 @@ func (p *Pool[T]) deliver(l Lease[T], waited time.Duration) Lease[T] {
 		p.mu.Lock()
 		l.s.trace = tr
 		p.sweepByLocked(after(l.s.since, p.cfg.LeakAfter))
-		p.mu.Unlock()
+		p.unlockQuiet()
 	}
 	if p.cfg.ReclaimLeaked {
 		l.drop = p.track(l)

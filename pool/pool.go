@@ -25,7 +25,12 @@ type Pool[T any] struct {
 	// fast says that nothing stands in the way of the short paths of Acquire
 	// and Release: nobody waits, the pool is open and not beyond Max, the coarse
 	// clock goes, and no Config asks for more. unlock keeps it so.
-	fast bool
+	// It is written with mu held; Acquire looks at it before it takes mu as well.
+	fast atomic.Bool
+
+	// crowded says that the line is long, so that callers who find mu taken come
+	// by the inbox. It is written by unlock.
+	crowded atomic.Bool
 
 	// now is the coarse clock: the real one as of the last look at it. While the
 	// pool is busy the janitor sets it every tick; while dormant is set nobody
@@ -87,8 +92,10 @@ type Pool[T any] struct {
 	waiters    sync.Pool     // of *waiter[T]; of one Pool, which lives in one bubble
 	waits      atomicHistogram
 
-	// Written without mu as well, by callers that leave.
+	// Written without mu as well.
+	inbox               inbox[T]             // by callers that come in a storm: see arrive.go
 	dead                atomic.Int64         // waiters in the queue that have left; by those who do, and who take them out
+	untidy              atomic.Bool          // the janitor will look for them; set by the first of them, cleared by it
 	timedOut, cancelled atomic.Uint64        // callers; by themselves
 	last                atomic.Pointer[seen] // by whoever makes an AcquireError under mu
 }
@@ -154,19 +161,19 @@ func MustNew[T any](cfg Config[T]) *Pool[T] {
 // With an idle resource Acquire takes one lock, does not allocate and does not
 // read the clock. Waiting costs two readings.
 func (p *Pool[T]) Acquire(ctx context.Context) (Lease[T], error) {
-	if ctx.Err() == nil {
+	if ctx.Err() == nil && p.fast.Load() {
 		p.mu.Lock()
-		if s := p.idle.top; p.fast && s != nil && p.now < s.until {
+		if s := p.idle.top; p.fast.Load() && s != nil && p.now < s.until {
 			p.idle.remove(s)
 			l := p.leaseLocked(s)
 			if p.idle.len >= p.minIdle {
-				p.mu.Unlock()
+				p.unlockQuiet()
 			} else {
 				p.unlock()
 			}
 			return l, nil
 		}
-		p.mu.Unlock()
+		p.unlockQuiet()
 	}
 	return p.acquireSlow(ctx)
 }
@@ -268,34 +275,54 @@ func (p *Pool[T]) acquireSlow(ctx context.Context) (Lease[T], error) {
 		return Lease[T]{}, p.refuse(ErrNested, nil, 0)
 	}
 	done := ctx.Done() // called before the lock is taken, as ctx may be anybody's
-	p.mu.Lock()
-	if p.draining {
-		p.mu.Unlock()
-		return Lease[T]{}, ErrClosed
+	var w *waiter[T]
+	if p.crowded.Load() {
+		w = p.newWaiter(done)
+		if !p.mu.TryLock() {
+			return p.arrive(ctx, w)
+		}
+		p.admitLocked() // they came first
+	} else {
+		p.mu.Lock()
 	}
 	p.lookLocked()
-	if p.queue.len == 0 {
+	if p.queue.len == 0 && !p.draining {
 		if s := p.takeIdleLocked(); s != nil {
 			l := p.leaseLocked(s)
 			p.unlock()
 			return p.deliver(l, 0), nil
 		}
 	}
-	switch {
-	case p.downLocked():
-		p.wanted = true
-		cause := p.createErr
+	if why, cause := p.turnAwayLocked(); why != nil {
 		p.unlock()
-		return Lease[T]{}, p.refuse(ErrDown, cause, 0)
-	case p.waitingLocked() >= p.cfg.MaxWaiting:
-		p.unlock()
-		return Lease[T]{}, p.refuse(ErrFull, nil, 0)
+		if w != nil {
+			p.recycle(w)
+		}
+		return Lease[T]{}, p.refuse(why, cause, 0)
 	}
-	w := p.waiters.Get().(*waiter[T])
-	w.done = done
+	if w == nil {
+		w = p.newWaiter(done)
+	}
+	p.readLocked()
+	w.since = p.now
 	p.enqueueLocked(w)
 	p.unlock()
 	return p.await(ctx, w)
+}
+
+// turnAwayLocked returns why a caller that finds nothing idle is not let wait,
+// and what Create has returned if it is for that; or nil.
+func (p *Pool[T]) turnAwayLocked() (why, cause error) {
+	switch {
+	case p.draining:
+		return ErrClosed, nil
+	case p.downLocked():
+		p.wanted = true
+		return ErrDown, p.createErr
+	case p.waitingLocked() >= p.cfg.MaxWaiting:
+		return ErrFull, nil
+	}
+	return nil, nil
 }
 
 // leaseLocked gives s, which is in no list, to a caller.
@@ -305,14 +332,6 @@ func (p *Pool[T]) leaseLocked(s *slot[T]) Lease[T] {
 	p.inUse++
 	p.acquired++
 	return Lease[T]{s: s, gen: s.gen.Load()}
-}
-
-// unlock puts right what may have changed, works out whether the short paths
-// are open, and unlocks mu. Whatever changes more than they do ends with it.
-func (p *Pool[T]) unlock() {
-	p.settleLocked()
-	p.fast = p.eager && !p.dormant && !p.draining && p.queue.len == 0 && len(p.all) <= p.max
-	p.mu.Unlock()
 }
 
 // settleLocked is what makes nobody wait in vain: it gives idle resources to

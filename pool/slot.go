@@ -253,7 +253,7 @@ func (p *Pool[T]) destroyed(s *slot[T], err error) {
 		}
 	}
 	age := p.now - s.born
-	p.mu.Unlock()
+	p.unlockQuiet()
 	if hook := p.cfg.Hooks.OnDestroyed; hook != nil {
 		hook(Destroyed{Name: p.cfg.Name, ID: s.id, Reason: s.reason, Age: age, Err: err})
 	}

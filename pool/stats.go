@@ -116,7 +116,7 @@ type counts struct {
 func (p *Pool[T]) Stats() Stats {
 	waits := p.waits.read()
 	p.mu.Lock()
-	defer p.mu.Unlock()
+	defer p.unlockQuiet()
 	c := &p.counts
 	return Stats{
 		Name: p.cfg.Name, Max: p.max, MinIdle: p.minIdle,

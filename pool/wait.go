@@ -70,16 +70,21 @@ func (q *queue[T]) remove(w *waiter[T]) {
 	q.len--
 }
 
-// enqueueLocked puts w at the end of the line. The janitor looks after its
+// enqueueLocked puts w, whose since is set, at the end of the line. The janitor looks after its
 // AcquireTimeout: as all have the same, those at the head time out first, and
 // one timer does for the whole line.
 func (p *Pool[T]) enqueueLocked(w *waiter[T]) {
-	p.readLocked()
-	w.fate.Store(waiting)
-	w.since = p.now
 	w.seq = p.lastID
 	p.queue.push(w)
 	p.pokeLocked(after(w.since, p.cfg.AcquireTimeout))
+}
+
+// newWaiter returns one for a caller whose ctx is done with done.
+func (p *Pool[T]) newWaiter(done <-chan struct{}) *waiter[T] {
+	w := p.waiters.Get().(*waiter[T])
+	w.done = done
+	w.fate.Store(waiting)
+	return w
 }
 
 // await waits for an answer to w or for ctx.
@@ -121,25 +126,29 @@ func (p *Pool[T]) await(ctx context.Context, w *waiter[T]) (Lease[T], error) {
 // clear away, and the error says what the pool was doing a moment ago.
 func (p *Pool[T]) leave(ctx context.Context, w *waiter[T], since time.Duration) error {
 	err := ctxError(ctx)
+	e := new(AcquireError)
 	if !p.mu.TryLock() {
-		select {
-		case p.wake <- struct{}{}: // made before w came into the queue
-		default:
+		if !p.untidy.Swap(true) {
+			select {
+			case p.wake <- struct{}{}: // made before w came into the queue
+			default:
+			}
 		}
 		if r, ok := p.refuseFree(err, since); ok {
 			return p.tell(r)
 		}
 		return p.refuse(err, nil, max(time.Since(p.base)-since, 0))
 	}
+	p.admitLocked() // w may be among them
 	p.readLocked()
-	r := p.refusalLocked(err, nil, max(p.now-since, 0))
+	r := p.refusalLocked(e, err, nil, max(p.now-since, 0))
 	if w != nil && w.queued {
 		p.queue.remove(w)
 		p.dead.Add(-1)
 		p.recycle(w)
 	}
 	if p.queue.len > 0 {
-		p.mu.Unlock() // nothing has come for anybody
+		p.unlockQuiet() // nothing has come for anybody
 	} else {
 		p.unlock()
 	}
@@ -156,6 +165,11 @@ func (p *Pool[T]) recycle(w *waiter[T]) {
 // answer. One that has left is its own no more, and is not used again.
 func (p *Pool[T]) takeLocked(w *waiter[T]) bool {
 	p.queue.remove(w)
+	return p.claimLocked(w)
+}
+
+// claimLocked is takeLocked for a waiter that is not in the queue.
+func (p *Pool[T]) claimLocked(w *waiter[T]) bool {
 	if w.fate.CompareAndSwap(waiting, answered) {
 		return true
 	}
@@ -172,10 +186,11 @@ func (p *Pool[T]) grantLocked(s *slot[T]) bool {
 		w := p.queue.first
 		select {
 		case <-w.done:
-			if w.fate.CompareAndSwap(waiting, passed) {
-				p.queue.remove(w)
-				continue
+			p.queue.remove(w) // first: it is its owner's once it has passed
+			if !w.fate.CompareAndSwap(waiting, passed) {
+				p.dead.Add(-1)
 			}
+			continue
 		default:
 		}
 		if p.takeLocked(w) {
@@ -189,7 +204,13 @@ func (p *Pool[T]) grantLocked(s *slot[T]) bool {
 
 // answerLocked takes w out of the queue with err.
 func (p *Pool[T]) answerLocked(w *waiter[T], err, cause error) {
-	if p.takeLocked(w) {
+	p.queue.remove(w)
+	p.replyLocked(w, err, cause)
+}
+
+// replyLocked is answerLocked for a waiter that is not in the queue.
+func (p *Pool[T]) replyLocked(w *waiter[T], err, cause error) {
+	if p.claimLocked(w) {
 		w.err, w.cause = err, cause
 		w.ready <- struct{}{}
 	}
@@ -206,17 +227,21 @@ func (p *Pool[T]) answerAllLocked(err error) {
 func (p *Pool[T]) waitingLocked() int { return max(p.queue.len-int(p.dead.Load()), 0) }
 
 // clearLocked takes those out of the queue that have left, if they are many of
-// it: then each costs a constant number of steps.
+// it: then each costs a constant number of steps. If some are left over, the
+// janitor comes again by itself, and nobody has to tell it.
 func (p *Pool[T]) clearLocked() {
-	if 4*int(p.dead.Load()) <= p.queue.len {
-		return
-	}
-	for w := p.queue.first; w != nil; {
-		next := w.next
-		if w.fate.Load() == left {
-			p.takeLocked(w)
+	if 4*int(p.dead.Load()) > p.queue.len {
+		for w := p.queue.first; w != nil; {
+			next := w.next
+			if w.fate.Load() == left {
+				p.takeLocked(w)
+			}
+			w = next
 		}
-		w = next
+	}
+	p.untidy.Store(false)
+	if p.dead.Load() > 0 {
+		p.untidy.Store(true)
 	}
 }
 
@@ -242,16 +267,17 @@ type refusal struct {
 // refuse makes the error of a caller that gets no resource, counts it and tells
 // the hook. cause is what Create returned, if the caller is refused for that.
 func (p *Pool[T]) refuse(why, cause error, waited time.Duration) error {
+	e := new(AcquireError)
 	p.mu.Lock()
 	p.readLocked()
-	r := p.refusalLocked(why, cause, waited)
-	p.mu.Unlock()
+	r := p.refusalLocked(e, why, cause, waited)
+	p.unlockQuiet()
 	return p.tell(r)
 }
 
 // refusalLocked is the part of refuse that needs the lock. Who was cancelled
 // knows why, and who meets a closed pool needs no details.
-func (p *Pool[T]) refusalLocked(why, cause error, waited time.Duration) refusal {
+func (p *Pool[T]) refusalLocked(e *AcquireError, why, cause error, waited time.Duration) refusal {
 	switch {
 	case why == ErrClosed:
 		return refusal{err: why}
@@ -263,7 +289,7 @@ func (p *Pool[T]) refusalLocked(why, cause error, waited time.Duration) refusal 
 		p.cancelled.Add(1)
 		return refusal{err: why}
 	}
-	e := &AcquireError{
+	*e = AcquireError{
 		Name: p.cfg.Name, Err: why, Waited: waited, InUse: p.inUse, Creating: p.creating, Closing: p.closing,
 		Max: p.max, Waiting: p.waitingLocked(), CreateErr: p.createErr,
 	}

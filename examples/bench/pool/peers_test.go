@@ -232,6 +232,16 @@ var peers = []peer{
 					idle <- v
 				}
 			},
+			try: func(ctx context.Context, inside func()) bool {
+				select {
+				case v := <-idle:
+					inside()
+					idle <- v
+					return true
+				case <-ctx.Done():
+					return false
+				}
+			},
 			close: func() {},
 		}
 	}},
