@@ -70,7 +70,7 @@ func TestArriveKeepsTheOrderAndForgetsThoseWhoHaveLeft(t *testing.T) {
 
 		require.Equal(t, crowd+crowd/2, p.Stats().Waiting)
 		require.Equal(t, crowd+crowd/2, p.queue.len)
-		require.EqualValues(t, crowd/2, p.Stats().Cancelled)
+		require.EqualValues(t, crowd/2, p.Stats().Canceled)
 		require.Zero(t, p.dead.Load())
 		for range crowd / 2 {
 			require.ErrorIs(t, <-left, why)
