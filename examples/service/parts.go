@@ -16,6 +16,7 @@ import (
 	"github.com/bedplate/bedplate/examples/service/api"
 	"github.com/bedplate/bedplate/examples/service/audit"
 	"github.com/bedplate/bedplate/examples/service/store"
+	"github.com/bedplate/bedplate/examples/service/web"
 	"github.com/bedplate/bedplate/jwt"
 	"github.com/bedplate/bedplate/ratelimit"
 	"github.com/bedplate/bedplate/ratelimit/ratelimitredis"
@@ -184,4 +185,4 @@ func makeKey(path string) error {
 }
 
 // page answers /.
-func page() http.Handler { return nil }
+func page() http.Handler { return web.Handler() }

@@ -55,10 +55,10 @@ func (a *API) Handler() http.Handler {
 	mux.Handle("GET /readyz", usual(a.ready))
 	mux.Handle("POST /break/{fault}", usual(a.breakIt))
 	mux.Handle("POST /load", usual(a.setLoad))
-	mux.Handle("/", http.HandlerFunc(nothing))
 	if a.cfg.Page != nil {
-		mux.Handle("GET /", a.cfg.Page)
+		mux.Handle("/", a.cfg.Page) // and the files that the page asks for
 	} else {
+		mux.Handle("/", http.HandlerFunc(nothing))
 		mux.HandleFunc("GET /{$}", listRoutes)
 	}
 
