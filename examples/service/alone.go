@@ -30,7 +30,7 @@ func runAlone(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) 
 	front := &lastCall{TCPListener: l.(*net.TCPListener)}
 	url := "http://" + l.Addr().String()
 	control := &local{traffic: load.New(url)}
-	p, err := open(ctx, cfg, 0, control.command, log)
+	p, err := open(ctx, cfg, 0, control.command, control.traffic.Sent, log)
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}

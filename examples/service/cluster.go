@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedplate/bedplate/examples/service/api"
@@ -17,15 +19,24 @@ import (
 )
 
 // The topics of messages: commands from a worker to the master; the switches,
-// the table of processes and events from the master to all workers.
+// the table and events from the master to all workers.
 const (
 	topicCommand  = "command"
 	topicSwitches = "switches"
-	topicWorkers  = "workers"
+	topicTable    = "table"
 	topicEvent    = "event"
 )
 
 const tableEvery = 250 * time.Millisecond
+
+// countedRequests is the name of the counter that workers have.
+const countedRequests = "requests"
+
+// table is how the processes are, and what the master has sent them.
+type table struct {
+	Workers      []api.Worker
+	Sent, Failed uint64
+}
 
 // runCluster is the service in several processes that share one socket: master
 // and workers come here alike, and cluster.Run finds out which of them this is.
@@ -122,11 +133,15 @@ func (m *master) keepTable() {
 		if stats.State == cluster.StateStopping {
 			m.traffic.Apply(load.Mode{}) // it would be refused
 		}
-		rows := make([]api.Worker, len(stats.Slots))
+		t := table{Workers: make([]api.Worker, len(stats.Slots))}
 		for i, s := range stats.Slots {
-			rows[i] = api.Worker{ID: s.Slot, Pid: s.Pid, Restarts: max(s.Starts, 1) - 1, RSS: s.RSS, Ready: s.State == "ready"}
+			t.Workers[i] = api.Worker{
+				ID: s.Slot, Pid: s.Pid, State: s.State, Ready: s.State == "ready", Restarts: max(s.Starts, 1) - 1,
+				RSS: s.RSS, Requests: s.Counters[countedRequests],
+			}
 		}
-		m.broadcast(topicWorkers, rows)
+		t.Sent, t.Failed = m.traffic.Sent()
+		m.broadcast(topicTable, t)
 	}
 }
 
@@ -193,13 +208,16 @@ func work(ctx context.Context, cfg config, w *cluster.Worker, log *slog.Logger) 
 		}
 		return w.Send(ctx, cluster.Message{Topic: topicCommand, Data: text})
 	}
-	p, err := open(ctx, cfg, w.Slot(), command, log)
+	var latest atomic.Pointer[table]
+	latest.Store(&table{})
+	sent := func() (uint64, uint64) { t := latest.Load(); return t.Sent, t.Failed }
+	p, err := open(ctx, cfg, w.Slot(), command, sent, log)
 	if err != nil {
 		return err
 	}
 	var listening sync.WaitGroup
 	hearing, deaf := context.WithCancel(ctx)
-	listening.Go(func() { hear(hearing, w, p.api) })
+	listening.Go(func() { hear(hearing, w, p.api, &latest) })
 
 	// The order is that of local.drain: say so, serve on for a while, and let
 	// Serve end.
@@ -210,7 +228,12 @@ func work(ctx context.Context, cfg config, w *cluster.Worker, log *slog.Logger) 
 		time.Sleep(cfg.drainDelay)
 		stop()
 	}()
-	err = w.Serve(serving, "http", newServer(p.api.Handler(), log))
+	requests, handler := w.Counter(countedRequests), p.api.Handler()
+	counted := http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		handler.ServeHTTP(rw, r)
+	})
+	err = w.Serve(serving, "http", newServer(counted, log))
 	stop()
 	deaf()
 	listening.Wait()
@@ -220,7 +243,7 @@ func work(ctx context.Context, cfg config, w *cluster.Worker, log *slog.Logger) 
 }
 
 // hear does as the master says.
-func hear(ctx context.Context, w *cluster.Worker, a *api.API) {
+func hear(ctx context.Context, w *cluster.Worker, a *api.API, latest *atomic.Pointer[table]) {
 	for {
 		msg, err := w.Receive(ctx)
 		if err != nil {
@@ -232,10 +255,11 @@ func hear(ctx context.Context, w *cluster.Worker, a *api.API) {
 			if json.Unmarshal(msg.Data, &s) == nil {
 				a.Apply(s)
 			}
-		case topicWorkers:
-			var rows []api.Worker
-			if json.Unmarshal(msg.Data, &rows) == nil {
-				a.SetWorkers(rows)
+		case topicTable:
+			var t table
+			if json.Unmarshal(msg.Data, &t) == nil {
+				latest.Store(&t)
+				a.SetWorkers(t.Workers)
 			}
 		case topicEvent:
 			var e api.Event

@@ -34,7 +34,7 @@ const auditBound = 4 << 20 // bytes
 
 // open makes the parts of a worker, of which there may be one. On failure it
 // leaves nothing behind.
-func open(ctx context.Context, cfg config, worker int, command func(context.Context, api.Command) error, log *slog.Logger) (p *parts, err error) {
+func open(ctx context.Context, cfg config, worker int, command func(context.Context, api.Command) error, sent func() (sent, failed uint64), log *slog.Logger) (p *parts, err error) {
 	p = &parts{}
 	key, err := loadKey(cfg.data)
 	if err != nil {
@@ -56,7 +56,7 @@ func open(ctx context.Context, cfg config, worker int, command func(context.Cont
 		return nil, errors.Join(err, p.close(ctx))
 	}
 	p.api, err = api.New(ctx, api.Config{
-		Store: p.store, Keys: keys, Audit: trail, Limits: limits, Logger: log, Command: command,
+		Store: p.store, Keys: keys, Audit: trail, Limits: limits, Logger: log, Command: command, Sent: sent,
 		Breakable: cfg.breakable, Page: page(), Worker: worker, Workers: cfg.workers,
 	})
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/mail"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedplate/bedplate/examples/service/store"
@@ -48,6 +49,7 @@ func newAccounts(a *API) (accounts, error) {
 		AccessTTL: 5 * time.Minute,
 		Hooks: jwt.Hooks{OnReuse: func(r jwt.Reuse) {
 			acc.alive.Set(r.Session, false)
+			a.tokens.reused.Add(1)
 			a.emit("refresh.reused", "a refresh token of user %s was used twice; the session is over", r.Subject)
 		}},
 	}); err != nil {
@@ -60,11 +62,27 @@ func newAccounts(a *API) (accounts, error) {
 	if err != nil {
 		return acc, err
 	}
-	if acc.guard, err = jwthttp.New(jwthttp.Config[Claims]{Verifier: verifier}); err != nil {
+	if acc.guard, err = jwthttp.New(jwthttp.Config[Claims]{
+		Verifier: verifier, OnError: func(*http.Request, error) { a.tokens.rejected.Add(1) },
+	}); err != nil {
 		return acc, err
 	}
 	acc.refresh, err = jwthttp.NewRefresher(jwthttp.RefreshConfig[Claims]{Sessions: acc.sessions})
 	return acc, err
+}
+
+// tokenCounts counts what became of tokens.
+type tokenCounts struct{ logins, refreshed, reused, rejected atomic.Uint64 }
+
+// refreshes counts the answers of the refresher.
+func (t *tokenCounts) refreshes(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sw := &statusWriter{ResponseWriter: w}
+		next.ServeHTTP(sw, r)
+		if sw.status == http.StatusOK {
+			t.refreshed.Add(1)
+		}
+	})
 }
 
 // sessionOver reports whether the session of a token has ended.
@@ -153,6 +171,7 @@ func (a *API) logIn(w http.ResponseWriter, r *http.Request, u store.User) error 
 	if err != nil {
 		return err
 	}
+	a.tokens.logins.Add(1)
 	a.accounts.refresh.WritePair(w, pair)
 	return nil
 }

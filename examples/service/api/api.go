@@ -21,10 +21,13 @@ import (
 	"github.com/bedplate/bedplate/jwt"
 	"github.com/bedplate/bedplate/lru"
 	"github.com/bedplate/bedplate/memwatch"
+	"github.com/bedplate/bedplate/memwatch/memwatchhttp"
+	"github.com/bedplate/bedplate/stream"
 	"github.com/bedplate/bedplate/workerpool"
 )
 
-// Config describes an API. All fields but Page, Worker and Rounds are required.
+// Config describes an API. All fields but Page, Worker, Workers and Rounds are
+// required.
 type Config struct {
 	Store  *store.Store
 	Keys   *jwt.KeySet
@@ -35,6 +38,10 @@ type Config struct {
 	// Command carries out what somebody has switched: in this process or, in a
 	// cluster, in all.
 	Command func(context.Context, Command) error
+
+	// Sent returns how much traffic the built-in load has sent, and how much of
+	// it failed.
+	Sent func() (sent, failed uint64)
 
 	// Breakable lets everybody who can reach the service break it.
 	Breakable bool
@@ -65,13 +72,17 @@ type API struct {
 	viewers  *bulkhead.Bulkhead
 	memory   *memwatch.Watcher
 	leak     leak
+	page     *memwatchhttp.Handler // of memory
 	requests traffic
 	limits   observed // those of users
+	imports  stream.Meter
+	tokens   tokenCounts
 
 	events   *emitter.Topic[Event]
 	progress emitter.Topic[Progress]
 	states   emitter.Topic[[]byte]
 	recent   recent
+	trail    *emitter.Sub // of the audit log
 
 	switches atomic.Pointer[Switches] // written by Apply
 	applying sync.Mutex               // held by Apply, so that changes are made in order
@@ -83,6 +94,9 @@ type API struct {
 	stop    context.CancelFunc // ends what Run by background
 	running sync.WaitGroup
 }
+
+// cpuQueue is how many computations may wait.
+const cpuQueue = 64
 
 // New returns an API and starts what it does beside requests.
 func New(ctx context.Context, cfg Config) (*API, error) {
@@ -105,14 +119,17 @@ func New(ctx context.Context, cfg Config) (*API, error) {
 		NegativeTTL: 5 * time.Second, StaleFor: time.Hour,
 	})
 	a.cpu = workerpool.MustNew(workerpool.Config{
-		Name: "cpu", Queue: 64, Overflow: workerpool.Reject, MaxQueueAge: 3 * time.Second, SampleEvery: 1,
+		Name: "cpu", Queue: cpuQueue, Overflow: workerpool.Reject, MaxQueueAge: 3 * time.Second, SampleEvery: 1,
 	})
 	// One processor is left for others however many log in.
 	a.logins = a.cpu.Limit(max(1, a.cpu.Stats().Max-1))
 	a.viewers = bulkhead.MustNew(bulkhead.Config{Name: "live", Limit: 64, NoWait: true})
 	a.memory = memwatch.MustNew(memwatch.Config{
-		Name: "service", Interval: 500 * time.Millisecond, Hooks: memwatch.Hooks{OnChange: a.onMemory},
+		Name: "service", Interval: 250 * time.Millisecond, Hooks: memwatch.Hooks{OnChange: a.onMemory},
 	})
+	if a.page, err = memwatchhttp.New(memwatchhttp.Config{Watcher: a.memory}); err != nil {
+		return nil, errors.Join(err, a.remote.Close())
+	}
 	a.limits = observe(cfg.Limits.Users)
 	if err := a.listen(); err != nil {
 		return nil, errors.Join(err, a.remote.Close())
@@ -137,6 +154,7 @@ func New(ctx context.Context, cfg Config) (*API, error) {
 func (a *API) BeginDrain() {
 	if !a.draining.Swap(true) {
 		close(a.leave)
+		_ = a.page.Close() // always nil
 	}
 }
 

@@ -40,10 +40,11 @@ func (a *API) Tell(kind, text string) { a.emit(kind, "%s", text) }
 // listen subscribes what hears of every event.
 func (a *API) listen() error {
 	a.events.On(a.recent.add)
+	var err error
 	// The disk may be slow, so the file has a goroutine and a queue of its own;
 	// when even that is full, those who emit wait, because an audit log must not
 	// have gaps.
-	_, err := a.events.Subscribe(emitter.SubConfig{Name: "audit", Async: true, Queue: 4096}, func(_ context.Context, e Event) error {
+	a.trail, err = a.events.Subscribe(emitter.SubConfig{Name: "audit", Async: true, Queue: 4096}, func(_ context.Context, e Event) error {
 		line, err := json.Marshal(e)
 		if err != nil {
 			return err
@@ -54,11 +55,12 @@ func (a *API) listen() error {
 }
 
 func (a *API) onBreaker(c breaker.StateChange) {
-	text := fmt.Sprintf("%s is %v", c.Name, c.To)
+	text := c.To.String()
 	if c.To == breaker.Open {
-		text += fmt.Sprintf(" for %v, by rule %v", c.OpenFor.Round(time.Millisecond), c.Rule)
+		text += fmt.Sprintf(" for %v: %v", c.OpenFor.Round(time.Millisecond), c.Rule)
 	}
 	a.emit("breaker", "%s", text)
+	a.showState() // half-open can be over before the next one is due
 }
 
 func (a *API) onMemory(c memwatch.Change) {

@@ -40,7 +40,7 @@ func (a *API) Handler() http.Handler {
 	auth := http.NewServeMux()
 	auth.Handle("POST /register", usual(a.register))
 	auth.Handle("POST /login", usual(a.login))
-	auth.Handle("POST /refresh", a.accounts.refresh)
+	auth.Handle("POST /refresh", a.tokens.refreshes(a.accounts.refresh))
 	auth.Handle("/", http.HandlerFunc(nothing))
 	for _, path := range []string{"/register", "/login", "/refresh"} {
 		mux.Handle(path, byAddress(a.cfg.Limits.Auth, auth))
@@ -65,6 +65,7 @@ func (a *API) Handler() http.Handler {
 	// Who watches does so for hours, which is no latency of a request.
 	outer := http.NewServeMux()
 	outer.HandleFunc("GET /live", a.live)
+	outer.Handle("/debug/memwatch/", a.page)
 	outer.Handle("/", a.requests.counted(mux))
 	return a.leaving(sameOrigin(outer))
 }
@@ -117,5 +118,5 @@ GET /api/links/{slug}/qr.png · GET /api/links/{slug}/preview
 POST /api/links/import (CSV) · GET /api/links/export.csv
 GET /l/{slug}
 GET /live · POST /break/{fail,hang,flood,leak,database,kill} {on} · POST /load {on,rps}
-GET /healthz /readyz
+GET /healthz /readyz /debug/memwatch/
 `

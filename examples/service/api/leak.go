@@ -21,7 +21,7 @@ const (
 
 // run leaks while it is on. A service that leaks has requests, and so
 // collections; this one may have none, and a leak shows in collections alone, so
-// there is one a second. When it is switched off the map is dropped.
+// there are four a second. When it is switched off the map is dropped.
 func (l *leak) run(ctx context.Context) {
 	ticks := 0
 	every(ctx, time.Second*leakChunk/(1<<20), func() {
@@ -35,7 +35,7 @@ func (l *leak) run(ctx context.Context) {
 		if len(l.kept)*leakChunk < leakMost {
 			l.kept[len(l.kept)] = make([]byte, leakChunk)
 		}
-		if ticks++; ticks%16 == 0 {
+		if ticks++; ticks%4 == 0 {
 			runtime.GC()
 		}
 	})

@@ -18,11 +18,13 @@ const (
 // showStates renders the state four times a second, once for all who watch, and
 // not at all if nobody does.
 func (a *API) showStates(ctx context.Context) {
-	every(ctx, stateEvery, func() {
-		if a.states.Len() > 0 {
-			a.states.Emit(event("state", a.State()))
-		}
-	})
+	every(ctx, stateEvery, a.showState)
+}
+
+func (a *API) showState() {
+	if a.states.Len() > 0 {
+		a.states.Emit(event("state", a.State()))
+	}
 }
 
 // event renders a server-sent event.

@@ -12,8 +12,8 @@ import (
 
 // growth is what a look at the memory has found.
 type growth struct {
-	verdict memwatch.Verdict
-	sites   []site
+	report memwatch.Report
+	sites  []site
 }
 
 // site is a line of the program whose memory grows.
@@ -31,12 +31,16 @@ type memoryState struct {
 	RSS        uint64           `json:"rss"`   // 0: the system does not say
 	Goroutines int              `json:"goroutines"`
 	Verdict    memwatch.Verdict `json:"verdict"`
+	Class      memwatch.Class   `json:"class"`   // what grows
+	Reasons    []string         `json:"reasons"` // what the numbers do not say
+	Points     int              `json:"points"`  // of the heap that the verdict stands on
+	Missing    int              `json:"missing"` // until there can be one
 	Sites      []site           `json:"sites"`
 }
 
 const (
-	lookEvery = 2 * time.Second
-	lookBack  = 5       // looks
+	lookEvery = time.Second
+	lookBack  = 10      // looks
 	siteLeast = 1 << 19 // bytes in that time
 )
 
@@ -48,7 +52,7 @@ func (a *API) look(ctx context.Context) {
 	var times [lookBack]time.Time
 	n := 0
 	every(ctx, lookEvery, func() {
-		found := &growth{verdict: a.memory.Analyze().Verdict, sites: []site{}}
+		found := &growth{report: a.memory.Analyze(), sites: []site{}}
 		now, profile := time.Now(), memwatch.ReadProfile()
 		if since := now.Sub(times[n%lookBack]); n >= lookBack {
 			for _, s := range profile.Since(profiles[n%lookBack], siteLeast) {
@@ -72,8 +76,16 @@ func (a *API) memoryState() memoryState {
 	for s := range a.memory.Samples() {
 		now.Resident = s.Resident // Snapshot does not ask the system
 	}
+	points := 0
+	for _, t := range found.report.Trends {
+		if t.Class == memwatch.Heap {
+			points = t.Points
+		}
+	}
 	return memoryState{
 		Live: now.Live, Heap: now.Heap, Goal: now.Goal, Limit: now.Limit, RSS: now.Resident,
-		Goroutines: runtime.NumGoroutine(), Verdict: found.verdict, Sites: found.sites,
+		Goroutines: runtime.NumGoroutine(), Sites: found.sites,
+		Verdict: found.report.Verdict, Class: found.report.Class, Reasons: found.report.Reasons,
+		Points: points, Missing: found.report.Missing,
 	}
 }

@@ -81,10 +81,23 @@ func (a *API) Apply(s Switches) {
 	}
 }
 
-// can tells which faults can be had.
+// can tells which faults can be had, and why the others cannot.
 func (a *API) can() Faults {
 	b := a.cfg.Breakable
 	return Faults{Fail: b, Hang: b, Flood: b, Leak: b, Database: b, Kill: b && a.cfg.Workers > 1}
+}
+
+func (a *API) why() map[string]string {
+	why := map[string]string{}
+	if a.cfg.Workers < 2 {
+		why[Kill] = "one process only: start with -workers 2 or more"
+	}
+	if !a.cfg.Breakable {
+		for _, fault := range []string{"fail", "hang", "flood", "leak", "database", Kill} {
+			why[fault] = "other machines can reach this service: start with -breakable"
+		}
+	}
+	return why
 }
 
 // breakIt switches a fault.
@@ -96,13 +109,11 @@ func (a *API) breakIt(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	c := Command{What: r.PathValue("fault"), On: body.On}
-	switch {
-	case !a.cfg.Breakable:
-		return refuse(http.StatusConflict, "this service listens to others than this machine; it is not to be broken without -breakable")
-	case c.What == Kill && a.cfg.Workers < 2:
-		return refuse(http.StatusConflict, "there is no worker to kill without -workers 2 or more")
-	case c.What != Kill && (c.What == "load" || new(Switches).Set(c) != nil):
+	if c.What != Kill && (c.What == "load" || new(Switches).Set(c) != nil) {
 		return refuse(http.StatusNotFound, "there is no such fault")
+	}
+	if why := a.why(); why[c.What] != "" {
+		return refuse(http.StatusConflict, why[c.What])
 	}
 	if err := a.cfg.Command(r.Context(), c); err != nil {
 		return err

@@ -54,15 +54,19 @@ type row struct {
 // importLinks reads records of url and, if wanted, slug, in the form that
 // exportLinks writes. Whatever the body's size, a record and a batch at a time
 // are in memory. What is wrong with a record rejects that record; what is wrong
-// with the CSV ends the import, and what came before it stays.
+// with the CSV ends the import, and what came before it stays. Progress has the
+// id that the client may choose.
 func (a *API) importLinks(w http.ResponseWriter, r *http.Request) error {
 	// The server's timeouts are meant for small bodies.
 	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(importWithin)); err != nil {
 		return err
 	}
-	claims, id := user(r), rand.Text()
+	claims, id := user(r), r.Header.Get("X-Import-Id")
+	if !slugs.MatchString(id) {
+		id = rand.Text()
+	}
 	result := imported{Rejected: []rejected{}}
-	body := stream.Reader(r.Body).Progress(200*time.Millisecond, func(p stream.Progress) {
+	body := stream.Reader(r.Body).Metered(&a.imports).Progress(200*time.Millisecond, func(p stream.Progress) {
 		a.progress.Emit(Progress{ID: id, Done: p.Bytes, Total: r.ContentLength, Rows: result.Imported})
 	})
 	records := stream.CSV(body, stream.CSVFormat{Fields: -1, MaxLen: importRecord})

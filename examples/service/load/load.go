@@ -96,6 +96,14 @@ func (g *Generator) Drain(ctx context.Context) error {
 	return err
 }
 
+// Sent returns how many requests were sent, and how many of them got no answer or
+// one that tells of a mistake in the service.
+func (g *Generator) Sent() (sent, failed uint64) {
+	g.tally.mu.Lock()
+	defer g.tally.mu.Unlock()
+	return g.tally.counted.Requests, g.tally.counted.Lost + g.tally.counted.Status["5xx"]
+}
+
 // Report returns what was counted.
 func (g *Generator) Report() Report { return g.tally.report() }
 

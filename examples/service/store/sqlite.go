@@ -42,9 +42,11 @@ func newEngine[T any](s *Store, own Config, cfg pool.Config[T], wrap func(T) con
 	cfg.Check = func(ctx context.Context, v T) error { return errors.Join(s.refusal(), check(ctx, v)) }
 	cfg.IsBroken = func(err error) bool { return errors.Is(err, errRefused) || broken(err) }
 	cfg.Hooks.OnCreated = func(c pool.Created) {
-		if c.Err != nil && own.OnDown != nil {
-			own.OnDown(c.Err)
+		text := ""
+		if c.Err != nil {
+			text = c.Err.Error()
 		}
+		s.last.Store(&text)
 	}
 	p, err := pool.New(cfg)
 	if err != nil {

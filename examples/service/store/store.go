@@ -46,17 +46,17 @@ type Link struct {
 
 // Config describes a Store.
 type Config struct {
-	Path   string // of the SQLite file, which is made if need be
-	URL    string // of a PostgreSQL database, which takes the place of the file
-	Max    int    // connections; zero means 8
-	OnDown func(error)
+	Path string // of the SQLite file, which is made if need be
+	URL  string // of a PostgreSQL database, which takes the place of the file
+	Max  int    // connections; zero means 8
 }
 
 // Store is safe for use by many goroutines. Make one with Open, and Drain it.
 type Store struct {
 	kind   string
 	engine engine
-	broken atomic.Bool // written by Break
+	broken atomic.Bool            // written by Break
+	last   atomic.Pointer[string] // why there was no connection, written by the pool's hook
 }
 
 // engine is a pool of connections, whatever they are.
@@ -141,6 +141,14 @@ func (s *Store) Kind() string { return s.kind }
 
 // Stats are those of the pool of connections.
 func (s *Store) Stats() pool.Stats { return s.engine.Stats() }
+
+// LastError is why the last attempt to connect failed, empty if it did not.
+func (s *Store) LastError() string {
+	if text := s.last.Load(); text != nil {
+		return *text
+	}
+	return ""
+}
 
 // Health returns nil if the database answers.
 func (s *Store) Health(ctx context.Context) error { return s.classify(s.engine.Health(ctx)) }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"sync/atomic"
 	"time"
 
 	"github.com/bedplate/bedplate/breaker"
@@ -27,24 +28,35 @@ type Client struct {
 	Breaker  *breaker.Breaker
 	Bulkhead *bulkhead.Bulkhead
 
-	base string
-	http *http.Client
+	base   string
+	http   *http.Client
+	budget *retry.Budget
+	after  [maxAttempts]atomic.Uint64 // calls that have ended after 1, 2, … attempts
 }
+
+// The numbers of the guards, which are also on show.
+const (
+	maxAttempts  = 3
+	BudgetTokens = 20
+	TripsAfter   = 5
+	MaxWaiting   = 16
+)
 
 // NewClient returns a Client of the server at base. Its breaker tells onChange
 // of each transition.
 func NewClient(base string, onChange func(breaker.StateChange)) *Client {
 	c := &Client{base: base, http: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 8}}}
+	c.budget = retry.MustNewBudget(retry.BudgetConfig{MaxTokens: BudgetTokens, Ratio: 0.2})
 	c.Retry = retry.MustNew(retry.Config{
-		Name: "upstream", MaxAttempts: 3, BaseDelay: 30 * time.Millisecond, MaxDelay: 150 * time.Millisecond,
+		Name: "upstream", MaxAttempts: maxAttempts, BaseDelay: 30 * time.Millisecond, MaxDelay: 150 * time.Millisecond,
 		// Retries are a luxury: while the upstream is down, failures empty the
 		// budget, and there are none.
-		Budget: retry.MustNewBudget(retry.BudgetConfig{MaxTokens: 20, Ratio: 0.2}),
+		Budget: c.budget,
 		// Nor does it help to ask a breaker again.
 		If: func(err error) bool { return !errors.Is(err, breaker.ErrOpen) && !errors.Is(err, bulkhead.ErrFull) },
 	})
 	c.Breaker = breaker.MustNew(breaker.Config{
-		Name: "upstream", ConsecutiveFailures: 5,
+		Name: "upstream", ConsecutiveFailures: TripsAfter,
 		// Four calls that are slow at one time are enough, too: a server that
 		// hangs is found out before the first of its calls returns.
 		SlowCall: attemptTimeout * 2 / 3, SlowInFlight: 4,
@@ -58,7 +70,7 @@ func NewClient(base string, onChange func(breaker.StateChange)) *Client {
 		Hooks: breaker.Hooks{OnStateChange: onChange},
 	})
 	c.Bulkhead = bulkhead.MustNew(bulkhead.Config{
-		Name: "upstream", Limit: 8, MaxWaiting: 16, MaxWait: 200 * time.Millisecond,
+		Name: "upstream", Limit: 8, MaxWaiting: MaxWaiting, MaxWait: 200 * time.Millisecond,
 	})
 	return c
 }
@@ -70,8 +82,23 @@ func (c *Client) Title(ctx context.Context, page string) (title string, asked in
 		return c.attempt(ctx, page)
 	}
 	title, err = retry.Wrap(c.Retry, breaker.Wrap(c.Breaker, bulkhead.Wrap(c.Bulkhead, attempt)))(ctx)
+	if asked > 0 {
+		c.after[asked-1].Add(1)
+	}
 	return title, asked, err
 }
+
+// Attempts returns how many calls have ended after one attempt, after two, and
+// so on.
+func (c *Client) Attempts() (counts [maxAttempts]uint64) {
+	for i := range counts {
+		counts[i] = c.after[i].Load()
+	}
+	return counts
+}
+
+// Tokens is what is left of the budget of retries.
+func (c *Client) Tokens() float64 { return c.budget.Tokens() }
 
 // CloseIdleConnections closes those to the server.
 func (c *Client) CloseIdleConnections() { c.http.CloseIdleConnections() }
