@@ -64,7 +64,9 @@
 //     times, issuer, audience, subject, revocation, Validate. The claims are zero
 //     then.
 //   - Hostile input costs time and memory in proportion to MaxBytes, 8 KiB.
-//   - An Issuer never overrides a claim in silence and makes no token without end.
+//   - An Issuer never overrides a claim in silence and makes no token without end,
+//     nor one whose JSON its Verifier would refuse. Claims that refer to themselves,
+//     or are longer than its MaxBytes, are an error.
 //   - A refresh token works once, but for a grace in which it returns the same
 //     pair again, so that two tabs do not log each other out. Used later it ends
 //     the session. No refresh moves the end of a session.
@@ -95,8 +97,9 @@
 // pass that checks and fills the claims at once; strings are parts of that copy,
 // so a claim that is kept keeps the payload. How a type is read and written is
 // compiled when the Verifier or Issuer is made, by reflection and without unsafe.
-// Fields with JSON methods of their own are left to these, after the check.
-// Numbers in a map[string]any are float64.
+// Fields with JSON methods of their own are left to these: what they read was
+// checked before, what they write is checked after. Numbers in a map[string]any
+// are float64.
 //
 // VerifierConfig.Cache remembers tokens whose signature held. Everything else is
 // checked each time, and any change of the keys empties it. DESIGN.md has the
@@ -106,6 +109,7 @@
 //
 // Of a small token most of the time is the HMAC, twice two blocks of SHA-256. To
 // verify costs two allocations and one for an audience that T has a field for; to
-// refuse a bad signature one with VerifyInto; to sign into a buffer none. Slices,
-// maps and pointers in T cost their own. DESIGN.md has measurements.
+// refuse a bad signature one with VerifyInto; to sign the token itself, and into a
+// buffer none. Slices, maps and pointers in T cost their own. DESIGN.md has
+// measurements.
 package jwt

@@ -22,7 +22,8 @@
 // # Cookies
 //
 // With Config.Cookie a token may come in a cookie as well. Requests that browsers
-// send by themselves are then guarded by http.CrossOriginProtection. A token is
+// send by themselves are then guarded by http.CrossOriginProtection, and so are all
+// that a Refresher with a cookie gets, since its answer logs in. A token is
 // never taken from the query, where logs and Referer fields would have it.
 package jwthttp
 

@@ -214,6 +214,7 @@ func (h *Refresher[T]) WritePair(w http.ResponseWriter, pair jwt.Pair) {
 		body.Refresh = ""
 		h.setCookie(w, pair.Refresh, pair.RefreshExpires)
 	}
+	w.Header().Set("Pragma", "no-cache") // RFC 6749, 5.1
 	writeJSON(w, http.StatusOK, body)
 }
 

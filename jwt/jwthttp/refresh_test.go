@@ -59,6 +59,7 @@ func TestRefresherTakesBodies(t *testing.T) {
 		require.Equal(t, 200, w.Code, kind)
 		require.NoError(t, *told)
 		require.Equal(t, "no-store", w.Header().Get("Cache-Control"))
+		require.Equal(t, "no-cache", w.Header().Get("Pragma"))
 		var got tokens
 		require.NoError(t, json.Unmarshal(w.Body.Bytes(), &got))
 		require.Equal(t, "Bearer", got.Type)
