@@ -108,8 +108,8 @@
 // # Performance
 //
 // Of a small token most of the time is the HMAC, twice two blocks of SHA-256. To
-// verify costs two allocations and one for an audience that T has a field for; to
-// refuse a bad signature one with VerifyInto; to sign the token itself, and into a
-// buffer none. Slices, maps and pointers in T cost their own. DESIGN.md has
+// verify costs one allocation and one for an audience that T has a field for; to
+// refuse a bad signature one; to sign the token itself, and into a buffer none.
+// Slices, maps, pointers and methods in T cost their own. DESIGN.md has
 // measurements.
 package jwt

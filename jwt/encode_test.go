@@ -2,6 +2,7 @@ package jwt_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -76,6 +77,65 @@ func TestPanicsOfClaimsPassThrough(t *testing.T) {
 		tok, err := i.Sign(with(false))
 		require.NoError(t, err)
 		require.Contains(t, string(payloadOf(t, tok)), `"deep":[{"a":1,"b":1}]`)
+	}
+}
+
+// keeper keeps a pointer to itself when it is written or read, as code that logs
+// later would.
+type keeper struct {
+	Name string
+}
+
+var kept []*keeper
+
+func (k *keeper) MarshalJSON() ([]byte, error) {
+	kept = append(kept, k)
+	return json.Marshal(k.Name)
+}
+
+func (k *keeper) UnmarshalJSON(b []byte) error {
+	kept = append(kept, k)
+	return json.Unmarshal(b, &k.Name)
+}
+
+// validated keeps a pointer to the claims.
+type validated struct {
+	jwt.Registered
+	Name string `json:"name"`
+}
+
+var keptClaims []*validated
+
+func (v *validated) Validate(context.Context) error {
+	keptClaims = append(keptClaims, v)
+	return nil
+}
+
+// Code of the user's that keeps a pointer to claims never sees those of the next
+// token there.
+func TestKeptPointersSeeNoOtherClaims(t *testing.T) {
+	type claims struct {
+		K keeper `json:"k"`
+	}
+	set := keys()
+	i, v := jwt.MustNewIssuer[claims](jwt.IssuerConfig{Keys: set}), jwt.MustNewVerifier[claims](lax(set))
+	iv, vv := jwt.MustNewIssuer[validated](jwt.IssuerConfig{Keys: set}), jwt.MustNewVerifier[validated](lax(set))
+	kept, keptClaims = nil, nil
+	for n := range 10 {
+		name := strings.Repeat("x", n)
+		tok, err := i.Sign(claims{keeper{Name: name}})
+		require.NoError(t, err)
+		_, err = v.Verify(t.Context(), tok)
+		require.NoError(t, err)
+		tok, err = iv.Sign(validated{Name: name})
+		require.NoError(t, err)
+		_, err = vv.Verify(t.Context(), tok)
+		require.NoError(t, err)
+	}
+	for n := range 10 {
+		require.Len(t, kept[2*n].Name, n, "as it was signed")
+		require.Len(t, kept[2*n+1].Name, n, "as it was read")
+		require.Len(t, keptClaims[n].Name, n)
 	}
 }
 

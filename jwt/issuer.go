@@ -127,6 +127,9 @@ func MustNewIssuer[T any](cfg IssuerConfig) *Issuer[T] {
 // claims that nest deeper than 32, as all do that refer to themselves. A token
 // longer than MaxBytes matches ErrTooLarge. Cost: one HMAC and one allocation.
 func (i *Issuer[T]) Sign(claims T) (string, error) {
+	if i.plan.foreign {
+		return i.signApart(claims)
+	}
 	s := i.sheets.Get().(*sheet[T])
 	s.claims = claims
 	var err error
@@ -137,6 +140,13 @@ func (i *Issuer[T]) Sign(claims T) (string, error) {
 	tok := string(s.token)
 	i.release(s)
 	return tok, nil
+}
+
+// signApart is Sign of claims that stay where they are: methods of theirs may keep
+// a pointer.
+func (i *Issuer[T]) signApart(claims T) (string, error) {
+	tok, err := i.AppendSign(nil, &claims)
+	return string(tok), err
 }
 
 // AppendSign is Sign that appends the token to dst and allocates nothing if dst

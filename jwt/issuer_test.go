@@ -267,8 +267,8 @@ func TestRandomIDsDiffer(t *testing.T) {
 	}
 }
 
-// Allocation promises: signing one, appending none; verifying the claims, their
-// text and the audience, into the caller's claims one less.
+// Allocation promises: signing one, appending none; verifying two, the text of the
+// claims and the audience.
 func TestAllocations(t *testing.T) {
 	if raceEnabled {
 		t.Skip("the race detector allocates")
@@ -281,12 +281,12 @@ func TestAllocations(t *testing.T) {
 	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _, _ = i.Sign(c) }), 1.0, "Sign")
 	tok := string(dst)
 	ctx := t.Context()
-	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _, _ = v.Verify(ctx, tok) }), 3.0, "Verify")
+	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _, _ = v.Verify(ctx, tok) }), 2.0, "Verify")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _ = v.VerifyInto(ctx, dst, &c) }), 2.0, "VerifyInto")
 	bad := []byte(tok[:len(tok)-3] + "AAA")
 	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _ = v.VerifyInto(ctx, bad, &c) }), 1.0, "a bad signature")
 	cfg := strict(k)
 	cfg.Cache = 4
 	cached := jwt.MustNewVerifier[user](cfg)
-	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _, _ = cached.Verify(ctx, tok) }), 2.0, "from the cache")
+	require.LessOrEqual(t, testing.AllocsPerRun(200, func() { _, _ = cached.Verify(ctx, tok) }), 1.0, "from the cache")
 }

@@ -52,10 +52,10 @@ type VerifierConfig struct {
 // map[string]any. If *T has a method Validate(context.Context) error, that is
 // the last check. It is safe for use by many goroutines.
 type Verifier[T any] struct {
-	cfg     VerifierConfig
-	plan    *plan
-	scratch sync.Pool // of *scratch
-	cache   *cache[T]
+	cfg   VerifierConfig
+	plan  *plan
+	desks sync.Pool // of *desk[T]
+	cache *cache[T]
 
 	// heads are the headers that our own Issuers would write; written by
 	// whoever finds that the keys have changed.
@@ -67,6 +67,14 @@ type scratch struct {
 	decoder
 	tok []byte // a token that came as a string
 	buf []byte // the decoded payload
+}
+
+// desk is a scratch with room for the claims of Verify, which reflection would
+// move to the heap. Where code of the user's sees them before they are returned it
+// is not used, lest that keeps a pointer.
+type desk[T any] struct {
+	scratch
+	claims T
 }
 
 // heads are the usual headers, in their encoded form, for one ring of keys.
@@ -120,7 +128,7 @@ func NewVerifier[T any](cfg VerifierConfig) (*Verifier[T], error) {
 		return nil, err
 	}
 	v := &Verifier[T]{cfg: cfg, plan: p}
-	v.scratch.New = func() any { return new(scratch) }
+	v.desks.New = func() any { return new(desk[T]) }
 	if cfg.Cache > 0 {
 		v.cache = makeCache[T](cfg.Cache)
 	}
@@ -139,20 +147,32 @@ func MustNewVerifier[T any](cfg VerifierConfig) *Verifier[T] {
 
 // Verify checks tok and returns its claims. If it is refused, the claims are
 // zero and the error is an *Error that matches one of the sentinels, or that of
-// a done ctx. Cost: one HMAC and, without slices and such in T, two allocations:
-// the claims and one string that all of their strings are parts of.
+// a done ctx. Cost: one HMAC and, without slices and such in T, one allocation: a
+// string that all strings of the claims are parts of.
 func (v *Verifier[T]) Verify(ctx context.Context, tok string) (T, error) {
-	var claims T
 	if len(tok) > v.cfg.MaxBytes {
+		var none T
 		if ctx.Err() != nil {
-			return claims, ctxError(ctx)
+			return none, ctxError(ctx)
 		}
-		return claims, refuse(ErrTooLarge)
+		return none, refuse(ErrTooLarge)
 	}
-	s := v.scratch.Get().(*scratch)
-	s.tok = append(s.tok[:0], tok...)
-	_, err := v.verify(ctx, s, s.tok, &claims)
-	v.release(s)
+	d := v.desks.Get().(*desk[T])
+	d.tok = append(d.tok[:0], tok...)
+	if v.plan.foreign {
+		return v.verifyApart(ctx, d)
+	}
+	_, err := v.verify(ctx, &d.scratch, d.tok, &d.claims)
+	claims := d.claims
+	v.release(d)
+	return claims, err
+}
+
+// verifyApart is Verify into claims of their own.
+func (v *Verifier[T]) verifyApart(ctx context.Context, d *desk[T]) (T, error) {
+	var claims T
+	_, err := v.verify(ctx, &d.scratch, d.tok, &claims)
+	v.release(d)
 	return claims, err
 }
 
@@ -160,19 +180,21 @@ func (v *Verifier[T]) Verify(ctx context.Context, tok string) (T, error) {
 // begins by making *claims zero, and leaves it so on failure. It keeps no part of
 // tok.
 func (v *Verifier[T]) VerifyInto(ctx context.Context, tok []byte, claims *T) error {
-	s := v.scratch.Get().(*scratch)
-	_, err := v.verify(ctx, s, tok, claims)
-	v.release(s)
+	d := v.desks.Get().(*desk[T])
+	_, err := v.verify(ctx, &d.scratch, tok, claims)
+	v.release(d)
 	return err
 }
 
-// release gives s back, unless a large token has made it large. If Validate
-// panics it is not given back.
-func (v *Verifier[T]) release(s *scratch) {
+// release gives d back without what it had of the claims, unless a large token
+// has made it large. If Validate panics it is not given back.
+func (v *Verifier[T]) release(d *desk[T]) {
 	const large = 64 << 10
-	s.end()
-	if cap(s.buf)+cap(s.tok) <= large {
-		v.scratch.Put(s)
+	var none T
+	d.claims = none
+	d.end()
+	if cap(d.buf)+cap(d.tok) <= large {
+		v.desks.Put(d)
 	}
 }
 

@@ -13,13 +13,14 @@ func (c *compiler) kindOf(t reflect.Type) (kind, error) {
 	if t == reflect.TypeFor[json.Number]() {
 		return kind{readOther, writeOther}, nil
 	}
+	if t == reflect.TypeFor[time.Time]() {
+		return kind{readOther, writeTime}, nil
+	}
 	ptr := reflect.PointerTo(t)
 	reads := ptr.Implements(unmarshalerType) || ptr.Implements(textUnmarshalerType)
 	writes := ptr.Implements(marshalerType) || ptr.Implements(textMarshalerType)
-	switch {
-	case t == reflect.TypeFor[time.Time]():
-		return kind{readOther, writeTime}, nil
-	case reads && writes:
+	c.foreign = c.foreign || (reads || writes) && t != audienceType
+	if reads && writes {
 		return kind{readOther, writeOther}, nil
 	}
 	k, err := c.plainKindOf(t)

@@ -18,6 +18,7 @@ type plan struct {
 	free       bool  // the type is map[string]any
 	shared     bool  // copies of a value share what can be changed, beyond an Audience, or Validate may change it
 	validates  bool
+	foreign    bool // code of the user's gets pointers to claims: Validate, or methods for JSON
 }
 
 // structPlan lists the members of a struct. In that of a top level the
@@ -74,10 +75,12 @@ func compile(t reflect.Type) (*plan, error) {
 	if t.Kind() != reflect.Struct || custom(t) {
 		return nil, fmt.Errorf("jwt: claims are %v, want a struct without JSON methods of its own, or map[string]any", t)
 	}
-	fields, err := makeCompiler().structOf(t)
+	c := makeCompiler()
+	fields, err := c.structOf(t)
 	if err != nil {
 		return nil, err
 	}
+	p.foreign = c.foreign || p.validates
 	// A plan of its own, since t may be a part of itself, where its members are as
 	// any others.
 	p.top = &structPlan{members: make([]member, claims, claims+len(fields.members))}
@@ -198,10 +201,12 @@ func (p *structPlan) find(name string, from int) int {
 type compiler struct {
 	open  map[reflect.Type]*structPlan
 	kinds map[reflect.Type]*kind // of slices, arrays, pointers and maps; empty while they are made
+
+	foreign bool // a type had methods of its own
 }
 
 func makeCompiler() *compiler {
-	return &compiler{make(map[reflect.Type]*structPlan), make(map[reflect.Type]*kind)}
+	return &compiler{open: make(map[reflect.Type]*structPlan), kinds: make(map[reflect.Type]*kind)}
 }
 
 // structOf makes the plan of struct t, with the fields of embedded structs.

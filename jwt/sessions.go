@@ -247,14 +247,14 @@ func (s *Sessions[T]) Refresh(ctx context.Context, token string) (Pair, error) {
 
 // open verifies a refresh token.
 func (s *Sessions[T]) open(ctx context.Context, token string, claims *T) (Registered, error) {
-	sc := s.verifier.scratch.Get().(*scratch)
+	sc := s.verifier.desks.Get().(*desk[T])
 	defer s.verifier.release(sc)
 	if len(token) <= s.verifier.cfg.MaxBytes {
 		sc.tok = append(sc.tok[:0], token...)
 	} else {
 		sc.tok = append(sc.tok[:0], token[:s.verifier.cfg.MaxBytes+1]...) // refused by its length
 	}
-	reg, err := s.verifier.verify(ctx, sc, sc.tok, claims)
+	reg, err := s.verifier.verify(ctx, &sc.scratch, sc.tok, claims)
 	if err != nil {
 		return Registered{}, err
 	}
