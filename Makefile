@@ -106,6 +106,10 @@ bench: ## our own benchmarks, ready for benchstat
 bench-peers: ## ours beside the peers and the floor, with ratios (PKG=breaker ROUNDS=7)
 	cd examples/bench && go run . -rounds=$(ROUNDS) -benchtime=$(BENCHTIME) $(PKG)
 
+.PHONY: bench-table
+bench-table: ## measure the table of README.md and write it (needs a quiet machine)
+	cd examples/bench && go run . -rounds=$(ROUNDS) -benchtime=$(BENCHTIME) -table=$(CURDIR)/README.md
+
 .PHONY: examples
 examples: ## run every example program, those of the adapters included
 	@for dir in $$(find examples -mindepth 2 -maxdepth 2 -name main.go -not -path 'examples/bench/*' -not -path 'examples/service/*' | xargs -n1 dirname | sort) \

@@ -2,12 +2,15 @@
 //
 //	make bench-peers PKG=breaker
 //	cd examples/bench && go run . -rounds=7 -benchtime=200ms breaker bulkhead
+//	make bench-table
 //
 // Each round runs every benchmark of a package once, in one process, so that
 // drift of the machine touches all rows alike. A time is the median over the
 // rounds; a ratio is the median of the rounds' own ratios. goals.txt beside the
 // benchmarks names the ratios to reach, "<benchmark> <peer> <largest ratio>" a
 // line.
+//
+// With -table it runs what readme.txt lists and writes the table of that file.
 package main
 
 import (
@@ -38,9 +41,16 @@ func main() {
 	rounds := flag.Int("rounds", 7, "rounds; medians are taken over them")
 	benchtime := flag.String("benchtime", "200ms", "time for each benchmark in each round, as go test takes it")
 	match := flag.String("bench", ".", "benchmarks to run, as go test takes them")
+	readme := flag.String("table", "", "write the table of this README, with the rows of readme.txt")
 	flag.Parse()
 	if *rounds < 1 {
 		log.Fatalf("-rounds is %d, want ≥ 1", *rounds)
+	}
+	if *readme != "" {
+		if err := writeTable(*readme, *rounds, *benchtime, about(*rounds, *benchtime)); err != nil {
+			log.Fatal(err)
+		}
+		return
 	}
 	packages := flag.Args()
 	if len(packages) == 0 {
@@ -72,6 +82,12 @@ func header(w io.Writer) {
 	fmt.Fprintf(w, "%s, %d processors, %s %s/%s, %s\n", cpuModel(), runtime.GOMAXPROCS(0),
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, time.Now().Format(time.DateOnly))
 	fmt.Fprintf(w, "command: go run . %s\n", strings.Join(os.Args[1:], " "))
+}
+
+// about is header as a sentence above a table.
+func about(rounds int, benchtime string) string {
+	return fmt.Sprintf("Nanoseconds a call unless it says otherwise: medians of %d rounds of %s on %s, %d processors, %s, %s, by `make bench-table`. `DESIGN.md` of each package has more, and what is slower.",
+		rounds, benchtime, cpuModel(), runtime.GOMAXPROCS(0), runtime.Version(), time.Now().Format(time.DateOnly))
 }
 
 func cpuModel() string {
