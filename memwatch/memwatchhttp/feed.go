@@ -3,6 +3,8 @@ package memwatchhttp
 import (
 	"bytes"
 	"crypto/rand"
+	"math"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -13,7 +15,7 @@ import (
 )
 
 const (
-	historyLen = 1024     // points kept, even
+	historyLen = 1024     // points kept
 	piece      = 16 << 10 // bytes of a stream written at once
 )
 
@@ -86,23 +88,27 @@ func (f *feed) addLocked(p point) {
 	f.history = append(f.history, p)
 }
 
-// thinLocked merges the points of the older half in pairs, but for the very
-// first: what is older has fewer points, and the history goes back to its
-// begin.
+// thinLocked drops a point of the older half, whose pauses the next one takes
+// over: that whose neighbours are nearest to each other for its age. So what is
+// older is less dense, by the same factor at any age, and the history goes back
+// to its begin.
 func (f *feed) thinLocked() {
 	all := f.history
-	kept := all[:1]
-	i := 1
-	for ; i+1 < len(all)/2; i += 2 {
-		p := all[i+1]
-		p.pauses += all[i].pauses
-		p.worst = max(p.worst, all[i].worst)
-		p.event = f.encodeLocked(&p)
-		kept = append(kept, p)
+	newest := all[len(all)-1].Time
+	drop, least := 1, math.Inf(1)
+	for i := 1; i < len(all)/2; i++ {
+		gap := float64(all[i+1].Time.Sub(all[i-1].Time)) / float64(newest.Sub(all[i].Time))
+		if gap < least {
+			drop, least = i, gap
+		}
 	}
-	kept = append(kept, all[i:]...)
-	clear(all[len(kept):])
-	f.history = kept
+	next := &all[drop+1]
+	if gone := all[drop]; gone.pauses > 0 {
+		next.pauses += gone.pauses
+		next.worst = max(next.worst, gone.worst)
+		next.event = f.encodeLocked(next)
+	}
+	f.history = slices.Delete(all, drop, drop+1)
 }
 
 // after appends the events of the points behind seq to buf, a piece at most,
