@@ -29,7 +29,9 @@ func (w *Watcher) Analyze() Report {
 	w.mu.Unlock()
 
 	window := r.judge(w.floors, &spans)
-	r.name(past, at-window)
+	if from := r.name(past, at-window); len(r.Sites) > 0 {
+		r.SitesWindow = at - from
+	}
 	r.explain()
 	r.exhaust(w.cfg.Limit)
 	if r.Class == Goroutines {
@@ -66,15 +68,16 @@ func (r *Report) judge(f floors, spans *[classes][len(blocks)][]point) (window t
 	return window
 }
 
-// name finds the call sites that grow since the profile nearest to a time.
-func (r *Report) name(past baselines, since time.Duration) {
+// name finds the call sites that grow since the profile nearest to a time, and
+// returns when that was.
+func (r *Report) name(past baselines, since time.Duration) (from time.Duration) {
 	if runtime.MemProfileRate <= 0 {
 		r.Reasons = append(r.Reasons, "no call sites: runtime.MemProfileRate is 0")
-		return
+		return 0
 	}
 	base, ok := past.nearest(since)
 	if !ok {
-		return // nothing to compare with until Run has analysed once
+		return 0 // nothing to compare with until Run has analysed once
 	}
 	heap := r.trend(Heap)
 	enough := math.Inf(1)
@@ -85,6 +88,7 @@ func (r *Report) name(past baselines, since time.Duration) {
 	if heap.Verdict == Suspect && len(r.Sites) > 0 && r.Sites[0].Z >= sure {
 		r.Verdict = Leak
 	}
+	return base.at
 }
 
 // explain says in words what the numbers do not.

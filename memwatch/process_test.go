@@ -229,6 +229,8 @@ func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
 			require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 			require.Equal(t, memwatch.Heap, r.Class, "%s", r)
 			require.NotEmpty(t, r.Sites, "%s", r)
+			require.Positive(t, r.SitesWindow, "%s", r)
+			require.LessOrEqual(t, r.SitesWindow, r.Duration+time.Second, "%s", r)
 			site := r.Sites[0]
 			require.True(t, strings.HasSuffix(site.Func, want), "%s", r)
 			require.True(t, strings.HasSuffix(site.File, "process_test.go"), "%s", r)

@@ -44,8 +44,10 @@ type Report struct {
 	Held       uint64     `json:"held"`
 	Exhaustion Exhaustion `json:"exhaustion,omitzero"`
 
-	// Sites are the lines that grow, the surest first, at most ten.
-	Sites []Site `json:"sites,omitempty"`
+	// Sites are the lines that grow, the surest first, at most ten, and
+	// SitesWindow is the time in which they have grown by that much.
+	Sites       []Site        `json:"sites,omitempty"`
+	SitesWindow time.Duration `json:"sites_window_ns,omitzero"`
 
 	// Goroutines are the largest groups if Class is Goroutines, at most ten.
 	// Leaked are those that nothing can wake, filled in by Confirm where the

@@ -47,7 +47,12 @@ func (s *stalled) SetWriteDeadline(t time.Time) error {
 // stuck opens a stream whose reader does not read.
 func stuck(t *testing.T, h *memwatchhttp.Handler) {
 	t.Helper()
-	go h.ServeHTTP(&stalled{ResponseWriter: httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/stream", nil))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.ServeHTTP(&stalled{ResponseWriter: httptest.NewRecorder()}, httptest.NewRequest(http.MethodGet, "/stream", nil))
+	}()
+	t.Cleanup(func() { <-done })
 	synctest.Wait()
 	require.Equal(t, 1, h.Stats().Streams)
 }

@@ -35,7 +35,7 @@ export class Chart {
     this.keys.className = 'key'
     for (const s of series) {
       const span = document.createElement('span'), line = document.createElement('i')
-      span.className = line.className = s.key
+      line.className = s.key
       s.out = document.createElement('b')
       span.append(...(s.name ? [line, s.name] : []), s.out)
       s.shown = span
@@ -68,7 +68,6 @@ export class Chart {
   x(t) { return LEFT + (t - this.from) / (this.to - this.from) * (this.width - LEFT - RIGHT) }
   y(v) { return TOP + (1 - Math.min(v / this.top, 1.02)) * (this.height - TOP - BOTTOM) }
 
-  // The points to draw: those in sight and one before.
   visible() {
     return this.points.slice(Math.max(0, this.points.findIndex(p => p.time_ms >= this.from) - 1))
   }
@@ -94,7 +93,6 @@ export class Chart {
     this.readout()
   }
 
-  // stem is a vertical line at a time.
   stem(name, t, group) {
     const x = Math.round(this.x(t)) + .5
     el('line', { class: name, x1: x, x2: x, y1: TOP, y2: this.height - BOTTOM }, group)

@@ -47,8 +47,17 @@ function add(p) {
   const last = points.at(-1)
   if (last && p.time_ms < last.time_ms - 5000) points = [] // the clock was set back
   else if (last && p.time_ms <= last.time_ms) return
-  if (points.length >= KEPT) points = points.filter((q, i) => i > KEPT / 2 || i % 2 === 0 || q.restart)
   points.push(p)
+  if (points.length <= KEPT) return
+  // As in the process: the older, the less dense.
+  let drop = 1, least = Infinity
+  for (let i = 1; i < KEPT / 2; i++) {
+    const gap = (points[i + 1].time_ms - points[i - 1].time_ms) / (p.time_ms - points[i].time_ms)
+    if (gap < least && !points[i].restart) [drop, least] = [i, gap]
+  }
+  const next = points[drop + 1]
+  next.worst_ns = Math.max(next.worst_ns, points[drop].worst_ns)
+  points.splice(drop, 1)
 }
 
 let due = 0
@@ -66,7 +75,7 @@ const draw = () => { due ||= requestAnimationFrame(() => {
 $('range').addEventListener('change', e => { range = +e.target.value; draw() })
 
 // The connection.
-let state = 'wait', lost = 0, instance = '', last = '', restarted = false, version = '', source, again
+let state = 'wait', lost = 0, instance = '', last = '', restarted = false, version = ''
 
 function tell(next, text) {
   state = next
@@ -74,10 +83,10 @@ function tell(next, text) {
   set($('state'), text)
 }
 
-function away(why) {
+function away() {
   if (state === 'away') return
   lost = Date.now()
-  tell('away', 'away since ' + clock(lost) + (why ? ': ' + why : ', trying again'))
+  tell('away', 'away since ' + clock(lost) + ', trying again')
   note('The connection was lost.')
 }
 
@@ -93,7 +102,7 @@ function back() {
 }
 
 function connect() {
-  source = new EventSource('stream' + (last ? '?after=' + encodeURIComponent(last) : ''))
+  const source = new EventSource('stream' + (last ? '?after=' + encodeURIComponent(last) : ''))
   source.addEventListener('hello', e => {
     const h = JSON.parse(e.data)
     restarted = instance !== '' && instance !== h.instance
@@ -118,8 +127,7 @@ function connect() {
   source.onerror = async () => {
     away()
     if (source.readyState !== EventSource.CLOSED) return // the browser comes again
-    clearTimeout(again)
-    again = setTimeout(connect, 5000)
+    setTimeout(connect, 5000)
     const stop = new AbortController() // why was it refused?
     try {
       const r = await fetch('stream', { signal: stop.signal })
@@ -138,15 +146,15 @@ const named = c => c === 'off-heap' ? 'memory outside of Go' : c === 'nothing' ?
 const measure = (kind) => kind === 'goroutines' ? count : size
 const short = fn => fn.slice(fn.lastIndexOf('/') + 1)
 const file = path => path.split('/').slice(-2).join('/')
-let verdict = ''
+let verdict = '', level = ''
 
 function why(r) {
   const site = r.sites?.[0], group = r.goroutines?.[0]
   const where = r.class === 'goroutines' ? group : site
-  const first = where && (r.verdict === 'suspect' || r.verdict === 'leak')
-  const rest = (r.reasons || []).filter(x => !/collections are needed/.test(x)).join('; ')
+  const first = where && /suspect|leak/.test(r.verdict)
+  const rest = (r.reasons || []).filter(x => !/are needed/.test(x)).join('; ')
   if (r.verdict === 'insufficient') {
-    return [(r.missing === 1 ? 'One more collection is' : r.missing + ' more collections are') + ' needed to judge the heap. ' + rest]
+    return [r.missing + ' more collections are needed to judge the heap. ' + rest]
   }
   if (first) return [make('b', {}, short(where.func)), ' at ' + file(where.file) + ':' + where.line + (rest ? '. ' + rest : '')]
   const t = trend(r)
@@ -156,9 +164,9 @@ function why(r) {
 
 const trend = r => r.trends.find(t => t.class === r.class)
 
-function fact(name, value, small) {
-  return make('div', {}, make('dt', {}, name), make('dd', {}, value, ...(small ? [make('small', {}, small)] : [])))
-}
+const kinds = { gomemlimit: 'GOMEMLIMIT: ', config: 'Config.Limit: ', cgroup: 'control group: ', system: 'machine: ' }
+
+const fact = (name, value, small) => make('div', {}, make('dt', {}, name), make('dd', {}, value, make('small', {}, small)))
 
 function facts(r) {
   const t = trend(r), out = []
@@ -169,23 +177,27 @@ function facts(r) {
   }
   const x = r.exhaustion
   if (x?.latest_ns > 0) out.push(fact('Limit reached in', span(x.expected_ns), span(x.earliest_ns) + ' to ' + span(x.latest_ns)))
-  if (r.limit) out.push(fact('Held of the limit', (r.held / r.limit * 100).toFixed(1) + ' %', size(r.held) + ' of ' + size(r.limit)))
+  const m = r.pressure, b = m.bound
+  const room = m.kind === 'stall' ? 'tasks wait ' + Math.round(m.stall.some * 100) + ' % of the time' : kinds[b.kind] + size(b.used) + ' of ' + size(b.limit)
+  if (m.kind !== 'unbounded') out.push(fact('Pressure', make('span', { className: m.level }, m.level), room))
+  else if (r.limit) out.push(fact('Held of the limit', (r.held / r.limit * 100).toFixed(1) + ' %', size(r.held) + ' of ' + size(r.limit)))
   if (r.duration_ns) out.push(fact('Live heap since ' + clock(Date.parse(r.first.time), false), plus(r.growth, size), plus(100 * r.rate, v => v.toFixed(1)) + ' % in ' + span(r.duration_ns)))
   return out
 }
 
+const row = (head, cells) => make('div', { className: 'row' }, make('div', { className: 'at' }, ...head),
+  ...cells.map(([value, small]) => make('div', { className: 'n' }, value, make('small', {}, small))))
+
+// What is open stays open, and what has the focus keeps it.
 function places(box, list, empty, cells) {
-  const open = new Set([...box.querySelectorAll('details[open]')].map(d => d.dataset.at))
-  const focused = document.activeElement?.closest?.('details')?.dataset.at
+  const all = () => [...box.querySelectorAll('details')]
+  const open = all().filter(d => d.open).map(d => d.id), focused = document.activeElement?.parentNode.id
   box.replaceChildren(...list.map(x => {
-    const head = [make('b', {}, short(x.func)), make('small', {}, file(x.file) + ':' + x.line)]
-    const at = x.func + x.line
-    const d = make('details', { open: open.has(at) }, make('summary', {}, ...head), make('pre', {}, (x.stack || []).join('\n')))
-    d.dataset.at = at
-    return make('div', { className: 'row' }, make('div', { className: 'at' }, d), ...cells(x).map(([value, small]) =>
-      make('div', { className: 'n' }, value, make('small', {}, small))))
+    const head = make('summary', {}, make('b', {}, short(x.func)), make('small', {}, file(x.file) + ':' + x.line))
+    const id = x.func + ':' + x.line
+    return row([make('details', { id, open: open.includes(id) }, head, make('pre', {}, (x.stack || []).join('\n')))], cells(x))
   }))
-  if (focused) for (const d of box.querySelectorAll('details')) if (d.dataset.at === focused) d.firstChild.focus()
+  all().find(d => d.id === focused)?.firstChild.focus()
   if (!list.length) box.append(make('p', { className: 'none' }, empty))
 }
 
@@ -193,7 +205,7 @@ function report({ report: r, running }) {
   if (!r) return
   const kind = named(r.class)
   limit = r.limit
-  document.title = (r.verdict === 'leak' || r.verdict === 'suspect' ? '● ' : '') + (r.name || 'memory') + ': ' + r.verdict
+  document.title = (r.verdict === 'leak' || r.pressure.level === 'critical' ? '● ' : '') + (r.name || 'memory') + ': ' + r.verdict
   set($('name'), r.name ? ' of ' + r.name : '')
   $('verdict').dataset.verdict = r.verdict
   const word = words[r.verdict] + (kind && ': ' + kind)
@@ -203,20 +215,21 @@ function report({ report: r, running }) {
   $('facts').replaceChildren(...facts(r))
   if (verdict && verdict !== word) note(word + '.')
   verdict = word
+  if (level && level !== r.pressure.level) note('Pressure: ' + r.pressure.level + '.')
+  level = r.pressure.level
+  const hour = 3.6e12 / r.sites_window_ns
   places($('sites'), r.sites || [], r.verdict === 'insufficient' ? 'Too early to tell.' : 'None.', s => [
-    [plus(s.growth, size), size(s.lo) + ' to ' + size(s.hi)], [s.z.toFixed(1), 'z-score'], [size(s.in_use), 'in use']])
+    [size(s.in_use), 'in use'], [plus(s.growth, size), size(s.lo) + ' to ' + size(s.hi)], [plus(s.growth * hour, size) + '/h', 'z = ' + s.z.toFixed(1)]])
   const groups = [...(r.leaked || []).map(g => ({ ...g, leaked: true })), ...(r.goroutines || [])]
   $('groups-box').hidden = !groups.length
   places($('groups'), groups, '', g => [[count(g.count), g.leaked ? 'leaked for ever' : 'goroutines']])
   $('trends').replaceChildren(...r.trends.map(t => {
     const f = measure(t.class), tested = t.verdict !== 'insufficient'
-    const tag = make('span', { className: 'tag' }, tested ? t.verdict : 'too few points')
-    tag.dataset.verdict = t.verdict
-    return make('div', { className: 'row' },
-      make('div', { className: 'at' }, named(t.class), make('small', {}, t.points + ' points in ' + span(t.window_ns) + (t.why ? '; ' + t.why : ''))),
-      make('div', { className: 'n' }, f(t.level), make('small', {}, 'level')),
-      make('div', { className: 'n' }, tested ? plus(t.growth, f) : '–', make('small', {}, tested && t.growth ? f(t.growth_lo) + ' to ' + f(t.growth_hi) : 'growth')),
-      make('div', { className: 'n' }, tag, make('small', {}, tested ? 'p = ' + t.p.toPrecision(2) : '')))
+    const tag = make('span', { className: 'tag ' + t.verdict }, tested ? t.verdict : 'too few points')
+    return row([named(t.class), make('small', {}, t.points + ' points in ' + span(t.window_ns) + (t.why ? '; ' + t.why : ''))], [
+      [f(t.level), 'level'],
+      [tested ? plus(t.growth, f) : '–', tested && t.growth ? f(t.growth_lo) + ' to ' + f(t.growth_hi) : 'growth'],
+      [tag, tested ? 'p = ' + t.p.toPrecision(2) : '']])
   }))
   if (r.forced) {
     const freed = Math.max(0, r.forced.before - r.forced.after)
@@ -258,8 +271,7 @@ async function fetchProfile(e) {
   const r = await ask(e.target, 'profile/' + name)
   if (!r) return
   const blob = URL.createObjectURL(await r.blob())
-  const as = /filename="([^"]+)"/.exec(r.headers.get('Content-Disposition'))
-  make('a', { href: blob, download: as ? as[1] : name }).click()
+  make('a', { href: blob, download: name + '.pb.gz' }).click()
   URL.revokeObjectURL(blob)
 }
 
