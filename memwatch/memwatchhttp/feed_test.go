@@ -95,8 +95,8 @@ func runModel(t testing.TB, script []byte) {
 
 func TestFeedAgainstReference(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	for range 30 {
-		script := make([]byte, random.IntN(120))
+	for range 12 {
+		script := make([]byte, random.IntN(40))
 		for i := range script {
 			script[i] = byte(random.IntN(256))
 		}
@@ -107,7 +107,7 @@ func TestFeedAgainstReference(t *testing.T) {
 func TestFeedKeepsItsFirstPointAndTheNewerHalfWhole(t *testing.T) {
 	f := newFeed(memwatch.MustNew(memwatch.Config{}), time.Second)
 	at := time.Unix(1e9, 0)
-	for i := range 30_000 {
+	for i := range 8_000 {
 		f.addLocked(point{Sample: memwatch.Sample{Time: at.Add(time.Duration(i) * time.Second)}})
 	}
 	require.Len(t, f.history, historyLen)

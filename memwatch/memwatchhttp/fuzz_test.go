@@ -17,7 +17,7 @@ import (
 func FuzzModel(f *testing.F) {
 	f.Add([]byte{10, 200, 201, 199, 200, 150, 201, 202, 250})
 	f.Add([]byte{199, 199, 199, 199, 199, 199, 200, 200, 200, 0, 201})
-	f.Fuzz(func(t *testing.T, script []byte) { runModel(t, script[:min(len(script), 200)]) })
+	f.Fuzz(func(t *testing.T, script []byte) { runModel(t, script[:min(len(script), 60)]) })
 }
 
 // What is accepted is what url.Values has, and its value is the one meant.
