@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -62,7 +63,7 @@ func both(t *testing.T, test func(t *testing.T, protocols *http.Protocols)) {
 			protocols := new(http.Protocols)
 			protocols.SetHTTP1(name == "HTTP/1.1")
 			protocols.SetUnencryptedHTTP2(name == "HTTP/2")
-			bubble(t, func(t *testing.T) { test(t, protocols) })
+			synctest.Test(t, func(t *testing.T) { test(t, protocols) })
 		})
 	}
 }

@@ -18,12 +18,6 @@ import (
 	"github.com/bedplate/bedplate/memwatch/memwatchhttp"
 )
 
-// bubble runs test in a bubble of its own.
-func bubble(t *testing.T, test func(*testing.T)) {
-	t.Helper()
-	synctest.Test(t, test)
-}
-
 // running starts a Watcher that runs to the end of the test.
 func running(t *testing.T, cfg memwatch.Config) *memwatch.Watcher {
 	t.Helper()
@@ -81,7 +75,7 @@ func TestStreamBeginsWithAGreetingAndAReportAndGoesOnWithPoints(t *testing.T) {
 }
 
 func TestStreamTellsWhetherRunGoesOn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		w := memwatch.MustNew(memwatch.Config{})
 		told := func() (running bool) {
 			site := serve(t, handler(t, memwatchhttp.Config{Watcher: w}), nil)
@@ -181,7 +175,7 @@ func TestStreamIsKeptAliveByComments(t *testing.T) {
 		}
 		require.Equal(t, 20, reports, "a report is more than ten seconds old at each of them")
 	})
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		h := handler(t, memwatchhttp.Config{Interval: 4 * time.Second})
 		s := serve(t, h, nil).open(t)
 		begin := time.Now()
@@ -211,7 +205,7 @@ func TestStreamResumesWithoutGapOrRepeat(t *testing.T) {
 		// Nobody watches for a while. Run samples every ten seconds, and those
 		// samples fill the time in between.
 		before := h.Stats().Points
-		time.Sleep(57 * time.Second)
+		<-time.After(57 * time.Second)
 		require.Equal(t, before, h.Stats().Points)
 		s = site.open(t, "Last-Event-ID", last.id)
 		at := decode[struct {
@@ -241,7 +235,7 @@ func TestStreamResumesWithoutGapOrRepeat(t *testing.T) {
 
 // An id that is of another process, or nonsense, gets the whole history.
 func TestStreamBeginsAnewForAnIDThatIsNotItsOwn(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		site := serve(t, handler(t, memwatchhttp.Config{}), nil)
 		first := site.open(t)
 		var id string
@@ -276,7 +270,7 @@ func TestStreamsAreBounded(t *testing.T) {
 }
 
 func TestNothingRunsWhileNobodyWatches(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		h := handler(t, memwatchhttp.Config{})
 		site := serve(t, h, nil)
 		s := site.open(t)
@@ -306,7 +300,7 @@ func TestShutdownEndsTheStreams(t *testing.T) {
 }
 
 func TestStreamOfHeadIsItsFieldsAlone(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		h := handler(t, memwatchhttp.Config{})
 		site := serve(t, h, nil)
 		resp, err := site.client.Head("http://pipe/m/stream")
@@ -367,7 +361,7 @@ func (b *broken) FlushError() error                { return nil }
 func (b *broken) SetWriteDeadline(time.Time) error { return nil }
 
 func TestStreamEndsWhenAWriteFails(t *testing.T) {
-	bubble(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
 		h := handler(t, memwatchhttp.Config{})
 		w := &broken{httptest.NewRecorder(), 3}
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/stream", nil))

@@ -2,9 +2,11 @@ package browsertest
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/url"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,4 +150,17 @@ func (p *tab) within(expression string) {
 			require.Fail(p.t, "it never held", "%s\nthe page is:\n%s", expression, value[string](p, "document.body.innerText"))
 		}
 	}
+}
+
+// drop takes back messages that a test has provoked, by a part of their text.
+func (p *tab) drop(part string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.messages = slices.DeleteFunc(p.messages, func(m string) bool { return strings.Contains(m, part) })
+}
+
+// artifacts reports whether the screenshots are kept.
+func artifacts() bool {
+	f := flag.Lookup("test.artifacts")
+	return f != nil && f.Value.String() == "true"
 }

@@ -3,5 +3,5 @@
 // tests, and skips them where no Chromium is found on the PATH.
 //
 //	$ go test -race .
-//	$ go test -run Looks -artifacts -outputdir /tmp/shots .   # keeps the screenshots
+//	$ go test -artifacts -outputdir /tmp/shots .   # keeps the screenshots
 package browsertest

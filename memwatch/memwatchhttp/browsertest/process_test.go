@@ -121,3 +121,20 @@ func (s *service) kill() {
 		_ = s.cmd.Wait()
 	}
 }
+
+// lineOf is the line of this file on which a leak allocates, as the page shows
+// it: found by its text, so that it moves with the code.
+func (s *service) lineOf(t *testing.T, function string) string {
+	t.Helper()
+	text, err := os.ReadFile("process_test.go")
+	require.NoError(t, err)
+	inside := false
+	for i, line := range strings.Split(string(text), "\n") {
+		inside = inside || strings.HasPrefix(line, "func "+function+"(")
+		if inside && strings.Contains(line, "make(") {
+			return fmt.Sprintf("process_test.go:%d", i+1)
+		}
+	}
+	t.Fatalf("no allocation in %s", function)
+	return ""
+}
