@@ -43,7 +43,7 @@
 //     is less than 30 kB.
 //   - Nothing runs while nobody watches: there is no goroutine, timer or sample.
 //     However many watch, each point is sampled and encoded once, and a report
-//     is made at most every ten seconds.
+//     is made every ten seconds.
 //   - A stream is bounded in number (503 beyond) and in time for each write, so
 //     a reader that reads no more is dropped. It holds no queue for a reader:
 //     one that comes again goes on after the last point it had, none missing

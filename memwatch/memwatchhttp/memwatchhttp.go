@@ -25,7 +25,9 @@ type Config struct {
 	Watcher *memwatch.Watcher
 
 	// Interval is the time between two points of the live page, at least 10 ms;
-	// zero means 1 s. Nothing is sampled while nobody watches.
+	// zero means 1 s. A report comes with every tenth of them, but neither more
+	// often than once a second nor less than every ten. Nothing is sampled while
+	// nobody watches.
 	Interval time.Duration
 
 	// MaxStreams is how many pages may be live at once; zero means 16. More

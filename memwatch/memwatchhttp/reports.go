@@ -9,11 +9,16 @@ import (
 	"github.com/bedplate/bedplate/memwatch"
 )
 
-// How old a report may be for a page that is live, and for a request by hand.
+// How old a report may be for a request by hand, and at most for a page that is
+// live, where it is ten intervals.
 const (
-	liveAge = 10 * time.Second
 	handAge = time.Second
+	maxAge  = 10 * time.Second
 )
+
+func liveAge(interval time.Duration) time.Duration {
+	return max(handAge, min(maxAge, 10*min(interval, maxAge)))
+}
 
 // reports keeps the newest report for all who want one.
 type reports struct {

@@ -67,11 +67,12 @@ func (h *Handler) resume(r *http.Request) uint64 {
 func (h *Handler) follow(ctx context.Context, out *sink, seq uint64) error {
 	buf := h.greet(make([]byte, 0, piece+piece/4))
 	var version uint64
+	age := liveAge(h.cfg.Interval)
 	timer := time.NewTimer(heartbeat)
 	defer timer.Stop()
 	for {
 		next := h.feed.advance(time.Now())
-		if _, event, v := h.reports.within(liveAge); v != version {
+		if _, event, v := h.reports.within(age); v != version {
 			buf, version = append(buf, event...), v
 		}
 		buf, seq = h.feed.after(buf, seq)
