@@ -64,6 +64,9 @@ func (a *API) onBreaker(c breaker.StateChange) {
 }
 
 func (a *API) onMemory(c memwatch.Change) {
+	if c.Report.Verdict == c.From {
+		return // it was the class that changed
+	}
 	text := fmt.Sprintf("verdict %v after %v", c.Report.Verdict, c.From)
 	if len(c.Report.Sites) > 0 && c.Report.Verdict >= memwatch.Watch {
 		text += ": " + siteName(c.Report.Sites[0])

@@ -21,12 +21,13 @@ const (
 
 // run leaks while it is on. A service that leaks has requests, and so
 // collections; this one may have none, and a leak shows in collections alone, so
-// there are four a second. When it is switched off the map is dropped.
+// there are four a second. When it is switched off the map is dropped and
+// collected.
 func (l *leak) run(ctx context.Context) {
 	ticks := 0
 	every(ctx, time.Second*leakChunk/(1<<20), func() {
 		if !l.on.Load() {
-			l.kept = nil
+			l.drop()
 			return
 		}
 		if l.kept == nil {
@@ -40,4 +41,11 @@ func (l *leak) run(ctx context.Context) {
 		}
 	})
 	l.kept = nil
+}
+
+func (l *leak) drop() {
+	if l.kept != nil {
+		l.kept = nil
+		runtime.GC()
+	}
 }

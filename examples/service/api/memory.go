@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/bedplate/bedplate/memwatch"
@@ -41,28 +42,31 @@ type memoryState struct {
 const (
 	lookEvery = time.Second
 	lookBack  = 10      // looks
-	siteLeast = 1 << 19 // bytes in that time
+	siteLeast = 2 << 20 // bytes in that time
 )
 
 // look keeps what grows up to date: the verdict of the watcher, and the lines
-// that have more in use than ten seconds ago. The watcher names lines as well,
-// with their uncertainty, when it has a verdict; that takes longer.
+// that have much more in use than ten seconds ago. The watcher names lines as
+// well, and how sure that is, when it has a verdict; that takes longer.
 func (a *API) look(ctx context.Context) {
-	var profiles [lookBack]memwatch.Profile
-	var times [lookBack]time.Time
-	n := 0
+	type glance struct {
+		at      time.Time
+		profile memwatch.Profile
+	}
+	var glances []glance
 	every(ctx, lookEvery, func() {
+		now := glance{time.Now(), memwatch.ReadProfile()}
+		glances = append(glances, now)
+		if len(glances) > lookBack {
+			glances = slices.Delete(glances, 0, 1)
+		}
+		oldest := glances[0]
 		found := &growth{report: a.memory.Analyze(), sites: []site{}}
-		now, profile := time.Now(), memwatch.ReadProfile()
-		if since := now.Sub(times[n%lookBack]); n >= lookBack {
-			for _, s := range profile.Since(profiles[n%lookBack], siteLeast) {
-				if s.Growth >= siteLeast {
-					found.sites = append(found.sites, site{siteName(s), s.Growth / since.Seconds()})
-				}
+		for _, s := range now.profile.Since(oldest.profile, siteLeast) {
+			if s.Growth >= siteLeast {
+				found.sites = append(found.sites, site{siteName(s), s.Growth / now.at.Sub(oldest.at).Seconds()})
 			}
 		}
-		profiles[n%lookBack], times[n%lookBack] = profile, now
-		n++
 		a.report.Store(found)
 	})
 }
