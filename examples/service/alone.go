@@ -36,9 +36,15 @@ func runAlone(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) 
 	}
 	control.api = p.api
 	server := newServer(p.api.Handler(), log)
+	server.ConnState = control.busy.track
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(front) }()
 	fmt.Fprintf(out, "%s/\n", url)
+	if cfg.runFor > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cfg.runFor)
+		defer cancel()
+	}
 	if cfg.load.Load {
 		_ = control.command(ctx, api.Command{What: "load", On: true, RPS: cfg.load.RPS}) // a known switch
 	}
@@ -63,21 +69,30 @@ func (c *local) drain(p *parts, front *lastCall, server *http.Server, served cha
 	time.Sleep(cfg.drainDelay)
 	ctx, cancel := context.WithTimeout(context.Background(), cfg.drainTimeout)
 	defer cancel()
-	errs := []error{c.traffic.Drain(ctx)} // it is a client, and would be refused
+	errs := []error{c.endTraffic(ctx, cfg.drainTimeout/4)} // it is a client, and would be refused
 	front.last()
 	if err := <-served; !errors.Is(err, net.ErrClosed) {
 		errs = append(errs, err)
 	}
+	c.busy.settle(ctx)
 	if err := server.Shutdown(ctx); err != nil {
 		errs = append(errs, fmt.Errorf("requests under way: %w", err), server.Close())
 	}
 	return errors.Join(append(errs, p.drain(ctx))...)
 }
 
+// endTraffic leaves others most of the time there is.
+func (c *local) endTraffic(ctx context.Context, within time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	return c.traffic.Drain(ctx)
+}
+
 // local carries out commands in this process.
 type local struct {
 	api     *api.API
 	traffic *load.Generator
+	busy    busy
 
 	mu       sync.Mutex // guards switches, and keeps commands in order
 	switches api.Switches
@@ -95,22 +110,3 @@ func (c *local) command(_ context.Context, cmd api.Command) error {
 }
 
 func modeOf(s api.Switches) load.Mode { return load.Mode{Load: s.Load, RPS: s.RPS, Flood: s.Flood} }
-
-// lastCall is a listener that can stop listening without turning away those who
-// have come: they have a connection as far as they know, and have sent their
-// requests, but wait in a queue of the system for somebody to accept them. To
-// close the listener would reset them.
-type lastCall struct{ *net.TCPListener }
-
-// last lets Accept take what waits, and then close the listener and fail with
-// net.ErrClosed.
-func (l *lastCall) last() { _ = l.SetDeadline(time.Now().Add(10 * time.Millisecond)) }
-
-// Accept accepts a connection.
-func (l *lastCall) Accept() (net.Conn, error) {
-	conn, err := l.TCPListener.Accept()
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() { // there is no deadline but that of last
-		return nil, errors.Join(net.ErrClosed, l.Close())
-	}
-	return conn, err
-}

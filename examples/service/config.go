@@ -26,6 +26,7 @@ type config struct {
 	runFor       time.Duration
 	drainDelay   time.Duration
 	drainTimeout time.Duration
+	rounds       int
 	breakable    bool
 }
 
@@ -46,6 +47,7 @@ func parse(args []string, usage io.Writer) (config, error) {
 	fs.DurationVar(&c.runFor, "for", 0, "end by itself after that time; 0 is never")
 	fs.DurationVar(&c.drainDelay, "drain-delay", parsed(&broken, "DRAIN_DELAY", 300*time.Millisecond, time.ParseDuration), "serve on for that long while /readyz says no (DRAIN_DELAY)")
 	fs.DurationVar(&c.drainTimeout, "drain-timeout", parsed(&broken, "DRAIN_TIMEOUT", 15*time.Second, time.ParseDuration), "for an orderly end (DRAIN_TIMEOUT)")
+	fs.IntVar(&c.rounds, "rounds", parsed(&broken, "ROUNDS", 600_000, strconv.Atoi), "rounds of PBKDF2 for new passwords (ROUNDS)")
 	fs.BoolVar(&c.breakable, "breakable", parsed(&broken, "BREAKABLE", false, strconv.ParseBool), "let clients break it even though it listens to other machines (BREAKABLE)")
 	if err := fs.Parse(args); err != nil {
 		return c, err
@@ -55,6 +57,9 @@ func parse(args []string, usage io.Writer) (config, error) {
 	}
 	if c.load.RPS < 1 || c.load.RPS > api.MaxRPS {
 		broken = append(broken, fmt.Errorf("-rps is %d, want 1 to %d", c.load.RPS, api.MaxRPS))
+	}
+	if c.rounds < 1 {
+		broken = append(broken, fmt.Errorf("-rounds is %d, want ≥ 1", c.rounds))
 	}
 	for name, d := range map[string]time.Duration{"-for": c.runFor, "-drain-delay": c.drainDelay, "-drain-timeout": c.drainTimeout} {
 		if d < 0 {

@@ -45,10 +45,5 @@ func run(ctx context.Context, args []string, out, logs io.Writer) error {
 	// do to any program, so that the second one ends it.
 	context.AfterFunc(ctx, stop)
 	defer stop()
-	if cfg.runFor > 0 {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, cfg.runFor)
-		defer cancel()
-	}
 	return runAlone(ctx, cfg, out, log)
 }

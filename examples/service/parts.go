@@ -57,7 +57,7 @@ func open(ctx context.Context, cfg config, worker int, command func(context.Cont
 	}
 	p.api, err = api.New(ctx, api.Config{
 		Store: p.store, Keys: keys, Audit: trail, Limits: limits, Logger: log, Command: command, Sent: sent,
-		Breakable: cfg.breakable, Page: page(), Worker: worker, Workers: cfg.workers,
+		Breakable: cfg.breakable, Page: page(), Worker: worker, Workers: cfg.workers, Rounds: cfg.rounds,
 	})
 	if err != nil {
 		return nil, errors.Join(err, trail.Close(), p.close(ctx))

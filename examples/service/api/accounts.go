@@ -36,7 +36,7 @@ type accounts struct {
 
 func newAccounts(a *API) (accounts, error) {
 	var acc accounts
-	acc.nobody = hashPassword("", a.rounds())
+	acc.nobody = hashPassword("", a.cfg.Rounds)
 	// A logout is to end access tokens, too, so every request wants to know
 	// whether its session lives. The database is asked at most every five seconds
 	// a session; and while it is away, those that lived lately go on.
@@ -125,7 +125,7 @@ func (a *API) register(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	hash, err := compute(r.Context(), a.logins, func(context.Context) (string, error) {
-		return hashPassword(c.Password, a.rounds()), nil
+		return hashPassword(c.Password, a.cfg.Rounds), nil
 	})
 	if err != nil {
 		return err

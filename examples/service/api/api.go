@@ -26,7 +26,7 @@ import (
 	"github.com/bedplate/bedplate/workerpool"
 )
 
-// Config describes an API. All fields but Page, Worker, Workers and Rounds are
+// Config describes an API. All fields but Page, Worker and Workers are
 // required.
 type Config struct {
 	Store  *store.Store
@@ -53,7 +53,7 @@ type Config struct {
 	// there is no cluster.
 	Worker, Workers int
 
-	// Rounds is how many rounds a password is hashed for. Zero means 600,000.
+	// Rounds is how many rounds a new password is hashed for; 600,000 are usual.
 	Rounds int
 }
 
@@ -102,7 +102,7 @@ const cpuQueue = 64
 func New(ctx context.Context, cfg Config) (*API, error) {
 	a := &API{cfg: cfg, started: time.Now(), leave: make(chan struct{}), events: emitter.MustNew[Event](emitter.Config{Name: "events"})}
 	a.switches.Store(&Switches{})
-	a.report.Store(&growth{})
+	a.report.Store(&growth{sites: []site{}})
 	var err error
 	if a.accounts, err = newAccounts(a); err != nil {
 		return nil, err

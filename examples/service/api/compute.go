@@ -27,13 +27,6 @@ func compute[T any](ctx context.Context, t workerpool.Target, fn func(context.Co
 	return task.Wait(ctx)
 }
 
-func (a *API) rounds() int {
-	if a.cfg.Rounds == 0 {
-		return 600_000
-	}
-	return a.cfg.Rounds
-}
-
 const saltSize, keySize = 16, 32
 
 // hashPassword returns rounds, salt and PBKDF2 of a password as one text.

@@ -7,6 +7,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -20,7 +21,8 @@ const (
 	importRecord = 8 << 10  // bytes
 	importBatch  = 250      // links a transaction
 	importWithin = 2 * time.Minute
-	rejectedMost = 100 // of which the client is told why
+	rejectedTold = 100 // records of which the client is told why
+	rejectedMost = 10_000
 	exportPage   = 500
 )
 
@@ -38,11 +40,18 @@ type imported struct {
 	Error    string     `json:"error,omitempty"`
 }
 
-func (i *imported) reject(line int64, why string) {
+// errRejected ends an import of something that is no list of links.
+var errRejected = fmt.Errorf("more than %d records are wrong", rejectedMost)
+
+func (i *imported) reject(line int64, why string) error {
 	i.Refused++
-	if len(i.Rejected) < rejectedMost {
+	if len(i.Rejected) < rejectedTold {
 		i.Rejected = append(i.Rejected, rejected{line, why})
 	}
+	if i.Refused > rejectedMost {
+		return errRejected
+	}
+	return nil
 }
 
 // row is a link with the number of its record.
@@ -54,7 +63,8 @@ type row struct {
 // importLinks reads records of url and, if wanted, slug, in the form that
 // exportLinks writes. Whatever the body's size, a record and a batch at a time
 // are in memory. What is wrong with a record rejects that record; what is wrong
-// with the CSV ends the import, and what came before it stays. Progress has the
+// with the CSV ends the import, as do too many such records, and what came before
+// stays. Progress has the
 // id that the client may choose.
 func (a *API) importLinks(w http.ResponseWriter, r *http.Request) error {
 	// The server's timeouts are meant for small bodies.
@@ -79,12 +89,15 @@ func (a *API) importLinks(w http.ResponseWriter, r *http.Request) error {
 		result.Error = malformed.Error()
 	} else if long, ok := errors.AsType[*stream.TooLongError](err); ok {
 		result.Error = long.Error()
+	} else if errors.Is(err, errRejected) {
+		result.Error = err.Error()
 	} else if err != nil {
 		return err
 	}
 	status := http.StatusOK
 	if result.Error != "" {
 		status = http.StatusBadRequest
+		_, _ = io.Copy(io.Discard, r.Body) // a client that still sends would not read the answer
 	}
 	writeJSON(w, status, result)
 	return nil
@@ -105,8 +118,7 @@ func parseRows(records stream.Stream[[]string], owner string, result *imported) 
 				}
 			}
 			if target >= len(fields) {
-				result.reject(line, fmt.Sprintf("there are %d fields, want %d at least", len(fields), target+1))
-				return nil
+				return result.reject(line, fmt.Sprintf("there are %d fields, want %d at least", len(fields), target+1))
 			}
 			var own string
 			if slug >= 0 && slug < len(fields) {
@@ -114,8 +126,7 @@ func parseRows(records stream.Stream[[]string], owner string, result *imported) 
 			}
 			l, err := newLink(owner, fields[target], own)
 			if err != nil {
-				result.reject(line, err.Error())
-				return nil
+				return result.reject(line, err.Error())
 			}
 			return emit(row{line, l})
 		})
@@ -146,13 +157,15 @@ func (a *API) insert(ctx context.Context, rows []row, result *imported) error {
 	if err != nil {
 		return err
 	}
-	for _, i := range taken {
-		result.reject(rows[i].line, "this slug is taken")
-	}
+	result.Imported += int64(len(rows) - len(taken))
 	for _, l := range links {
 		a.links.Delete(l.Slug) // that there is none may be remembered
 	}
-	result.Imported += int64(len(rows) - len(taken))
+	for _, i := range taken {
+		if err := result.reject(rows[i].line, "this slug is taken"); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -164,10 +177,7 @@ func (a *API) exportLinks(w http.ResponseWriter, r *http.Request) error {
 	}
 	w.Header().Set("Content-Type", "text/csv; charset=utf-8")
 	w.Header().Set("Content-Disposition", `attachment; filename="links.csv"`)
-	lines := stream.Concat(
-		stream.Of([]byte("slug,url,hits,created\n")),
-		stream.MapErr(a.pages(user(r).Subject), encodePage),
-	)
+	lines := stream.Map(a.pages(user(r).Subject), encodePage)
 	n, err := stream.WriteTo(r.Context(), lines, w)
 	if err != nil && n > 0 {
 		// It is too late for another status. An answer that is cut off must not
@@ -177,29 +187,43 @@ func (a *API) exportLinks(w http.ResponseWriter, r *http.Request) error {
 	return err
 }
 
-func (a *API) pages(owner string) stream.Stream[[]store.Link] {
-	return func(ctx context.Context, emit func([]store.Link) error) error {
+// page is a part of an export.
+type page struct {
+	first bool
+	links []store.Link
+}
+
+// pages reads page by page. There is a first one also if there are no links.
+func (a *API) pages(owner string) stream.Stream[page] {
+	return func(ctx context.Context, emit func(page) error) error {
 		for after := ""; ; {
 			links, err := a.cfg.Store.After(ctx, owner, after, exportPage)
-			if err != nil || len(links) == 0 {
+			if err != nil {
 				return err
 			}
-			if err := emit(links); err != nil {
+			if len(links) == 0 && after != "" {
+				return nil
+			}
+			if err := emit(page{after == "", links}); err != nil {
 				return err
+			}
+			if len(links) == 0 {
+				return nil
 			}
 			after = links[len(links)-1].Slug
 		}
 	}
 }
 
-func encodePage(_ context.Context, links []store.Link) ([]byte, error) {
-	var page bytes.Buffer
-	w := csv.NewWriter(&page)
-	for _, l := range links {
-		if err := w.Write([]string{l.Slug, l.URL, strconv.FormatInt(l.Hits, 10), l.Created.UTC().Format(time.RFC3339)}); err != nil {
-			return nil, err
-		}
+func encodePage(p page) []byte {
+	var text bytes.Buffer
+	w := csv.NewWriter(&text) // which cannot fail, as a Buffer cannot
+	if p.first {
+		_ = w.Write([]string{"slug", "url", "hits", "created"})
+	}
+	for _, l := range p.links {
+		_ = w.Write([]string{l.Slug, l.URL, strconv.FormatInt(l.Hits, 10), l.Created.UTC().Format(time.RFC3339)})
 	}
 	w.Flush()
-	return page.Bytes(), w.Error()
+	return text.Bytes()
 }
