@@ -77,7 +77,7 @@ func (p *parts) openLimits(cfg config) (api.Limits, error) {
 		return api.Limits{}, err
 	}
 	auth, err := p.openLimit("auth", api.AuthLimit, cfg)
-	return api.Limits{Kind: "redis", Users: users, Auth: auth, Stats: func() any { return users.Stats() }}, err
+	return api.InRedis(users, auth), err
 }
 
 func (p *parts) openLimit(name string, limit ratelimit.Limit, cfg config) (*ratelimitredis.Store, error) {

@@ -339,6 +339,13 @@ func TestReadinessEndsAndAnswersCloseTheirConnections(t *testing.T) {
 	require.Equal(t, 200, s.send("GET", "/healthz", "", nil).status)
 	require.Equal(t, 200, s.send("GET", "/readyz", "", nil).status)
 	require.Equal(t, 200, s.send("GET", "/debug/memwatch/report.json", "", nil).status)
+	metrics := string(s.send("GET", "/metrics", "", nil).body)
+	for _, series := range []string{
+		`bedplate_breaker_state{name="upstream",state="closed"} 1`, `bedplate_bulkhead_limit{name="live"} 64`, `bedplate_pool_max{name="sqlite"} 8`,
+		`bedplate_ratelimit_allowed_total{name="users"} 0`, `bedplate_http_requests_total`, `bedplate_memory_`,
+	} {
+		require.Contains(t, metrics, series)
+	}
 	s.api.BeginDrain()
 	require.Equal(t, 503, s.send("GET", "/readyz", "", nil).status)
 	require.Equal(t, 200, s.send("GET", "/healthz", "", nil).status, "it still serves")

@@ -53,6 +53,7 @@ func (a *API) Handler() http.Handler {
 	// For those who look after it, and break it.
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, http.StatusOK, "alive") })
 	mux.Handle("GET /readyz", usual(a.ready))
+	mux.Handle("GET /metrics", a.metrics())
 	mux.Handle("POST /break/{fault}", usual(a.breakIt))
 	mux.Handle("POST /load", usual(a.setLoad))
 	if a.cfg.Page != nil {
@@ -118,5 +119,5 @@ GET /api/links/{slug}/qr.png · GET /api/links/{slug}/preview
 POST /api/links/import (CSV) · GET /api/links/export.csv
 GET /l/{slug}
 GET /live · POST /break/{fail,hang,flood,leak,database,kill} {on} · POST /load {on,rps}
-GET /healthz /readyz /debug/memwatch/
+GET /healthz /readyz /metrics /debug/memwatch/
 `

@@ -9,8 +9,12 @@ import (
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/bedplate/bedplate/memwatch/memwatchprom"
 	"github.com/bedplate/bedplate/ratelimit"
 	"github.com/bedplate/bedplate/ratelimit/ratelimithttp"
+	"github.com/bedplate/bedplate/ratelimit/ratelimitredis"
 )
 
 // Limits are where the budgets of clients are kept.
@@ -19,6 +23,22 @@ type Limits struct {
 	Users ratelimit.Store // of requests, by user
 	Auth  ratelimit.Store // of logins and the like, by address
 	Stats func() any      // of Users
+
+	// Register gives a registry the Stats of Users.
+	Register func(prometheus.Registerer)
+}
+
+// registering is a Limits.Register for stats of any type.
+func registering[S any](stats func() S, cfg memwatchprom.Config) func(prometheus.Registerer) {
+	return func(r prometheus.Registerer) { memwatchprom.MustRegister(r, "ratelimit", stats, cfg) }
+}
+
+// InRedis keeps the budgets in a server that all processes share.
+func InRedis(users, auth *ratelimitredis.Store) Limits {
+	return Limits{
+		Kind: "redis", Users: users, Auth: auth, Stats: func() any { return users.Stats() },
+		Register: registering(users.Stats, memwatchprom.Config{States: map[string][]string{"circuit": {"closed", "open", "half-open"}}}),
+	}
 }
 
 // UserLimit, AuthLimit and OpenLimit are the budgets: of a user, of an address
@@ -35,7 +55,7 @@ func InMemory() Limits {
 	auth := ratelimit.MustNew(ratelimit.Config[string]{Name: "auth", Limits: []ratelimit.Limit{AuthLimit}})
 	return Limits{
 		Kind: "memory", Users: ratelimit.Memory{Limiter: users}, Auth: ratelimit.Memory{Limiter: auth},
-		Stats: func() any { return users.Stats() },
+		Stats: func() any { return users.Stats() }, Register: registering(users.Stats, memwatchprom.Config{}),
 	}
 }
 
