@@ -54,8 +54,9 @@
 //   - After Close or Drain every stream ends, so that http.Server.Shutdown does
 //     not wait for ever, and new requests are answered with 503.
 //
-// The first kilobytes of a stream are its history: 1,024 points at most, less
-// dense the older they are, and before them what the Watcher has sampled.
+// A stream begins with the history: 1,024 points at most, less dense the older
+// they are. Times in which nobody watched are filled with what the Watcher has
+// sampled.
 //
 // # Context
 //
@@ -82,5 +83,8 @@
 //
 // # Performance
 //
-// DESIGN.md has measurements: of a point, a stream, and the bytes of all.
+// A point takes some 6 microseconds for all who watch, and each reader adds 26
+// nanoseconds and the write of 227 bytes. An analysis, one to 25 milliseconds,
+// is made every ten seconds. Some 0.4 MB are kept. DESIGN.md has how that was
+// measured.
 package memwatchhttp

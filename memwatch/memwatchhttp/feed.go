@@ -22,7 +22,7 @@ const (
 // point is a sample on the page, with its event as it is sent.
 type point struct {
 	memwatch.Sample
-	seq    uint64        // the number of the point, ascending; gaps are where points were merged
+	seq    uint64        // the number of the point, ascending; gaps are where points were dropped
 	pauses uint64        // of the collector since the point before
 	worst  time.Duration // the longest of them
 	event  []byte
@@ -130,7 +130,8 @@ func (f *feed) after(buf []byte, seq uint64) ([]byte, uint64) {
 
 // encodeLocked returns the event of a point.
 func (f *feed) encodeLocked(p *point) []byte {
-	b := append(f.scratch[:0], "id: "...)
+	b := f.scratch[:0]
+	b = append(b, "id: "...)
 	b = append(b, f.instance...)
 	b = append(b, '-')
 	b = strconv.AppendUint(b, p.seq, 10)
@@ -149,8 +150,9 @@ func (f *feed) encodeLocked(p *point) []byte {
 		b = append(b, `":`...)
 		b = strconv.AppendUint(b, field.value, 10)
 	}
-	f.scratch = append(b, "}\n\n"...)
-	return bytes.Clone(f.scratch)
+	b = append(b, "}\n\n"...)
+	f.scratch = b
+	return bytes.Clone(b)
 }
 
 // parseID reads the number of a point from an id that encode wrote. It is 0,

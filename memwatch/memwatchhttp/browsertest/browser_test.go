@@ -71,7 +71,7 @@ type tab struct {
 // open makes a tab of the browser's and listens to it. At the end of the test
 // nothing must have been said that is an error, and nothing asked for that is
 // not host's, unless allow holds for the message.
-func open(t *testing.T, browser context.Context, host string, allow func(string) bool) *tab {
+func open(browser context.Context, t *testing.T, host string, allow func(string) bool) *tab {
 	t.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	ctx, stop := context.WithTimeout(ctx, 30*time.Second)

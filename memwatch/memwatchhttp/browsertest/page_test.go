@@ -20,7 +20,7 @@ import (
 // One browser serves all tests, each with a tab and a process of its own.
 func TestPage(t *testing.T) {
 	chromium := browser(t)
-	for name, test := range map[string]func(*testing.T, context.Context){
+	for name, test := range map[string]func(context.Context, *testing.T){
 		"NamesTheLineThatLeaks":           namesTheLine,
 		"NamesWhereGoroutinesWait":        namesGoroutines,
 		"SaysThatNothingLeaks":            saysNothing,
@@ -28,7 +28,7 @@ func TestPage(t *testing.T) {
 		"IsUsedByKeyboardAlone":           keyboard,
 		"FitsAPhoneAndFollowsTheDarkness": phone,
 	} {
-		t.Run(name, func(t *testing.T) { test(t, chromium) })
+		t.Run(name, func(t *testing.T) { test(chromium, t) })
 	}
 }
 
@@ -39,9 +39,9 @@ const verdict = `document.getElementById('verdict').dataset.verdict`
 
 // namesTheLine is about a heap that leaks: the line is on the page, and all
 // that is drawn moves.
-func namesTheLine(t *testing.T, chromium context.Context) {
+func namesTheLine(chromium context.Context, t *testing.T) {
 	s := start(t, "heap", "")
-	p := open(t, chromium, s.addr, nil)
+	p := open(chromium, t, s.addr, nil)
 	p.do(chromedp.EmulateViewport(1200, 900), chromedp.Navigate(s.url()))
 	p.within(`document.querySelector('#heap path.live').getAttribute('d')?.length > 100`)
 	line := value[string](p, `document.querySelector('#heap path.live').getAttribute('d')`)
@@ -76,9 +76,9 @@ func namesTheLine(t *testing.T, chromium context.Context) {
 	p.shoot("leak-dark")
 }
 
-func namesGoroutines(t *testing.T, chromium context.Context) {
+func namesGoroutines(chromium context.Context, t *testing.T) {
 	s := start(t, "goroutines", "")
-	p := open(t, chromium, s.addr, nil)
+	p := open(chromium, t, s.addr, nil)
 	p.do(chromedp.EmulateViewport(1200, 900), chromedp.Navigate(s.url()))
 	p.within(`['suspect', 'leak'].includes(` + verdict + `) && ` + byID("groups") + `.includes('waitForParcel')`)
 	require.Regexp(t, `goroutines$`, value[string](p, byID("word")))
@@ -86,9 +86,9 @@ func namesGoroutines(t *testing.T, chromium context.Context) {
 	p.shoot("goroutines")
 }
 
-func saysNothing(t *testing.T, chromium context.Context) {
+func saysNothing(chromium context.Context, t *testing.T) {
 	s := start(t, "healthy", "")
-	p := open(t, chromium, s.addr, nil)
+	p := open(chromium, t, s.addr, nil)
 	p.do(chromedp.EmulateViewport(1200, 900), chromedp.Navigate(s.url()))
 	p.within(`['none', 'watch'].includes(` + verdict + `)`)
 	require.Contains(t, value[string](p, byID("sites")), "None.")
@@ -97,9 +97,9 @@ func saysNothing(t *testing.T, chromium context.Context) {
 }
 
 // comesBack is about a process that dies and one that takes its place.
-func comesBack(t *testing.T, chromium context.Context) {
+func comesBack(chromium context.Context, t *testing.T) {
 	s := start(t, "healthy", "")
-	p := open(t, chromium, s.addr, func(message string) bool {
+	p := open(chromium, t, s.addr, func(message string) bool {
 		return strings.Contains(message, "net::ERR_") // nobody was there
 	})
 	p.do(chromedp.EmulateViewport(1200, 900), chromedp.Navigate(s.url()))
@@ -123,9 +123,9 @@ func comesBack(t *testing.T, chromium context.Context) {
 const focused = `(e => e.id || e.getAttribute('aria-label') || e.textContent.trim() || e.value)(document.activeElement)`
 
 // keyboard walks the page by Tab, and uses all that it meets.
-func keyboard(t *testing.T, chromium context.Context) {
+func keyboard(chromium context.Context, t *testing.T) {
 	s := start(t, "heap", "")
-	p := open(t, chromium, s.addr, nil)
+	p := open(chromium, t, s.addr, nil)
 	p.do(chromedp.EmulateViewport(1200, 900), chromedp.Navigate(s.url()))
 	p.within(byID("sites") + `.includes('forgetBasket') && document.querySelectorAll('#profiles a').length >= 3`)
 	press := func(key string) string {
@@ -174,9 +174,9 @@ func keyboard(t *testing.T, chromium context.Context) {
 }
 
 // phone is a narrow touch screen, in the dark.
-func phone(t *testing.T, chromium context.Context) {
+func phone(chromium context.Context, t *testing.T) {
 	s := start(t, "heap", "")
-	p := open(t, chromium, s.addr, nil)
+	p := open(chromium, t, s.addr, nil)
 	p.media("prefers-color-scheme", "dark")
 	p.do(chromedp.EmulateViewport(360, 740, chromedp.EmulateMobile, chromedp.EmulateTouch, chromedp.EmulateScale(2)), chromedp.Navigate(s.url()))
 	p.within(byID("sites") + `.includes('forgetBasket')`)

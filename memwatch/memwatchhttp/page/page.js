@@ -67,7 +67,7 @@ const draw = () => { due ||= requestAnimationFrame(() => {
   if (!last) return
   // While nothing comes the time goes on, and the gap is seen.
   const to = last.time_ms + (state === 'away' ? performance.now() - arrived : 0)
-  const from = Math.max(range && to - range, Math.min(points[0].time_ms, to - 60000))
+  const from = Math.max(range && to - range, Math.min(points[0].time_ms, to - 20000))
   for (const c of shown) c.show(points, from, to)
   set($('clock'), clock(last.time_ms))
 }) }
@@ -156,9 +156,9 @@ function why(r) {
   if (r.verdict === 'insufficient') {
     return [r.missing + ' more collections are needed to judge the heap. ' + rest]
   }
-  if (first) return [make('b', {}, short(where.func)), ' at ' + file(where.file) + ':' + where.line + (rest ? '. ' + rest : '')]
+  if (first) return [make('b', {}, short(where.func)), ' at ' + file(where.file) + ':' + where.line + (rest && '; ' + rest)]
   const t = trend(r)
-  if (t?.why) return [named(r.class) + ' became more, but ' + t.why + (rest ? '. ' + rest : '')]
+  if (t?.why) return [named(r.class) + ' became more, but ' + t.why + (rest && '; ' + rest)]
   return [r.verdict === 'none' ? 'No growth that cannot be chance. ' + rest : rest]
 }
 
@@ -181,7 +181,7 @@ function facts(r) {
   const room = m.kind === 'stall' ? 'tasks wait ' + Math.round(m.stall.some * 100) + ' % of the time' : kinds[b.kind] + size(b.used) + ' of ' + size(b.limit)
   if (m.kind !== 'unbounded') out.push(fact('Pressure', make('span', { className: m.level }, m.level), room))
   else if (r.limit) out.push(fact('Held of the limit', (r.held / r.limit * 100).toFixed(1) + ' %', size(r.held) + ' of ' + size(r.limit)))
-  if (r.duration_ns) out.push(fact('Live heap since ' + clock(Date.parse(r.first.time), false), plus(r.growth, size), plus(100 * r.rate, v => v.toFixed(1)) + ' % in ' + span(r.duration_ns)))
+  if (r.duration_ns) out.push(fact('Live heap since ' + clock(Date.parse(r.first.time), false), plus(r.growth, size), plus(100 * r.rate, v => v.toFixed(1).replace('-', '−')) + ' % in ' + span(r.duration_ns)))
   return out
 }
 
