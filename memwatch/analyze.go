@@ -28,6 +28,9 @@ func (w *Watcher) Analyze() Report {
 	r.Pressure = w.gauge.pressure()
 	w.mu.Unlock()
 
+	for _, t := range w.cfg.Tracked {
+		r.Tracked = append(r.Tracked, t.Stats())
+	}
 	window := r.judge(w.floors, &spans)
 	if from := r.name(past, at-window); len(r.Sites) > 0 {
 		r.SitesWindow = at - from

@@ -1,7 +1,9 @@
 package memwatch
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
 	"testing"
 	"time"
 )
@@ -100,4 +102,23 @@ func BenchmarkPressure(b *testing.B) {
 			m.open()
 		}
 	})
+}
+
+// BenchmarkTrack is what tracking adds to making an object and being through
+// with it, its collection included.
+func BenchmarkTrack(b *testing.B) {
+	for _, tracks := range []bool{false, true} {
+		b.Run(fmt.Sprintf("tracked=%v", tracks), func(b *testing.B) {
+			tr := MustNewTracker[session](TrackerConfig{Max: 1 << 30})
+			b.ReportAllocs()
+			for b.Loop() {
+				s := new(session)
+				if tracks {
+					tr.Track(s)
+					tr.Done(s)
+				}
+				runtime.KeepAlive(s)
+			}
+		})
+	}
 }

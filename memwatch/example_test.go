@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime"
+	"runtime/trace"
+	"slices"
 	"time"
 
 	"github.com/bedplate/bedplate/memwatch"
@@ -125,4 +128,91 @@ func ExampleSetLimit() {
 	fmt.Fprintln(os.Stderr, change)
 	fmt.Println(change.After > 0)
 	// Output: true
+}
+
+// Look into a shortage of memory afterwards: profiles and the last seconds of
+// the execution trace, written when it happens.
+func ExampleFlightRecording() {
+	dir, err := os.MkdirTemp("", "memwatch")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer os.RemoveAll(dir) // a service keeps it
+
+	recorder := trace.NewFlightRecorder(trace.FlightRecorderConfig{MinAge: 5 * time.Second})
+	if err := recorder.Start(); err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer recorder.Stop()
+
+	ctx, cancel := context.WithCancel(context.Background())
+	w := memwatch.MustNew(memwatch.Config{
+		Interval: time.Millisecond,
+		Limit:    1, // bytes, to be short of it at once
+		Files:    memwatch.FilesConfig{Dir: dir, MaxFiles: 10},
+		Actions: []memwatch.Action{
+			{Name: "heap", At: memwatch.Medium, Verdict: memwatch.Leak, Write: memwatch.HeapProfile},
+			{Name: "goroutines", At: memwatch.Medium, Write: memwatch.GoroutineProfile},
+			{Name: "flight", At: memwatch.Critical, Write: memwatch.FlightRecording(recorder), Ext: "trace"},
+			{Name: "shed", At: memwatch.Critical, Do: func(context.Context, memwatch.Episode) error {
+				return nil // purge a cache, refuse calls
+			}},
+		},
+	})
+	ended := make(chan error)
+	go func() { ended <- w.Run(ctx) }()
+	for _, name := range []string{"heap", "goroutines", "flight", "shed"} {
+		for range time.Tick(time.Millisecond) {
+			actions := w.Stats().Actions
+			i := slices.IndexFunc(actions, func(a memwatch.ActionStats) bool { return a.Name == name })
+			if a := actions[i]; a.Succeeded > 0 {
+				fmt.Println(a.Name, a.Started, a.Failed)
+				break
+			}
+		}
+	}
+	cancel()
+	fmt.Println(<-ended)
+	// Output:
+	// heap 1 0
+	// goroutines 1 0
+	// flight 1 0
+	// shed 1 0
+	// context canceled
+}
+
+// Who keeps the sessions that ended?
+func ExampleTracker() {
+	type session struct{ user string }
+	sessions := memwatch.MustNewTracker[session](memwatch.TrackerConfig{Name: "session", After: 1})
+
+	var forgotten []*session
+	for i := range 3 {
+		s := &session{user: fmt.Sprint("user ", i)}
+		sessions.Track(s)
+		forgotten = append(forgotten, s)
+		sessions.Done(s) // the session has ended
+	}
+	for range 3 { // collections come by themselves in a service
+		runtime.GC()
+	}
+	for _, s := range sessions.Overdue() {
+		fmt.Println(s.user)
+	}
+	fmt.Println(sessions.Stats().Overdue)
+	runtime.KeepAlive(forgotten) // which a registry does in a service
+	// Output:
+	// user 0
+	// user 1
+	// user 2
+	// 3
+}
+
+// What cannot be tracked is refused.
+func ExampleNewTracker() {
+	_, err := memwatch.NewTracker[int](memwatch.TrackerConfig{})
+	fmt.Println(err)
+	// Output: memwatch: T is int of 8 bytes without pointers, want at least 16 or pointers
 }

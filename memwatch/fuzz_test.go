@@ -1,6 +1,7 @@
 package memwatch
 
 import (
+	"fmt"
 	"math"
 	"path"
 	"strings"
@@ -113,6 +114,50 @@ func FuzzGroupFiles(f *testing.F) {
 		}
 		if v := hierarchicalLimit([]byte(stat)); v >= noLimit {
 			t.Fatalf("limit %d", v)
+		}
+	})
+}
+
+// FuzzFileName: a name that is taken for ours says what it was made of, and
+// leads nowhere else.
+func FuzzFileName(f *testing.F) {
+	f.Add("memwatch-20261127T120000.345Z-medium-4711-12_3-my-heap.pprof")
+	f.Add("memwatch-20261127T120000.345Z-low-18446744073709551616-12-x.y")
+	f.Add(".memwatch-12-0badcafe")
+	f.Fuzz(func(t *testing.T, name string) {
+		k, ok := parseName(name)
+		if !ok {
+			if k != (kept{}) {
+				t.Fatalf("%+v of %q", k, name)
+			}
+			return
+		}
+		if k.name != name || k.level < Normal || k.level > Critical || !strings.HasPrefix(name, prefix) {
+			t.Fatalf("%+v of %q", k, name)
+		}
+		again, ok := parseName(fmt.Sprintf("%s%s-%s-%d-1-x.y", prefix, k.at.Format(stamp), k.level, k.used))
+		if !ok || !again.at.Equal(k.at) || again.level != k.level || again.used != k.used {
+			t.Fatalf("%+v and %+v of %q", k, again, name)
+		}
+	})
+}
+
+// FuzzChoose: files are kept within the bounds, whatever they are.
+func FuzzChoose(f *testing.F) {
+	f.Add([]byte("0123456789abcdef"), uint8(3), uint16(500))
+	f.Fuzz(func(t *testing.T, data []byte, files uint8, bytes uint16) {
+		c := FilesConfig{MaxFiles: int(files), MaxBytes: int64(bytes), MaxAge: 100 * time.Second}
+		var all []kept
+		for i, b := range data[:min(len(data), 200)] {
+			all = append(all, kept{name: fmt.Sprint(i), at: noon.Add(-time.Duration(b) * time.Second), level: Level(b % 4), used: uint64(b), size: int64(b) * 7})
+		}
+		keep, remove := c.choose(all, noon)
+		sum := int64(0)
+		for _, k := range keep {
+			sum += k.size
+		}
+		if len(keep) > c.MaxFiles || sum > c.MaxBytes || len(keep)+len(remove) != len(all) {
+			t.Fatalf("%d files of %d bytes are kept, %d removed of %d", len(keep), sum, len(remove), len(all))
 		}
 	})
 }

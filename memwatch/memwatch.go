@@ -47,6 +47,14 @@ type Config struct {
 	// Pressure says when memory is short.
 	Pressure PressureConfig
 
+	// Actions are what to do when memory is short or leaks, and Files is where
+	// those that write keep their files.
+	Actions []Action
+	Files   FilesConfig
+
+	// Tracked are the trackers whose figures a Report has.
+	Tracked []Tracked
+
 	// Hooks are called when something happens. Each may be nil.
 	Hooks Hooks
 }
@@ -74,14 +82,15 @@ type Watcher struct {
 	resident uint64 // as last read; 0 when not running
 	scratch  Sample // where source writes: behind an interface a local one would escape
 	gauge    gauge
-	stats    Stats
+	stats    Stats // but for what Stats fills in
+	actors   []actor
 }
 
 // New returns a Watcher as described by cfg. It fails if a field of cfg has a
 // value that makes no sense, and the error names the field. Nothing is sampled
 // before Run or Snapshot.
 func New(cfg Config) (*Watcher, error) {
-	cfg.Pressure = cfg.Pressure.filled()
+	cfg.Pressure, cfg.Files = cfg.Pressure.filled(), cfg.Files.filled()
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -95,6 +104,9 @@ func New(cfg Config) (*Watcher, error) {
 		cfg.MinGrowth = defaultGrowth
 	}
 	w := &Watcher{cfg: cfg, source: newProcess(), meter: new(machine), floors: floors{ratio: cfg.MinRatio}}
+	for _, a := range cfg.Actions {
+		w.actors = append(w.actors, actor{Action: a.filled()})
+	}
 	w.gauge.cfg = cfg.Pressure
 	w.gauge.ladder = ladder{rise: cfg.Pressure.Rise, fall: cfg.Pressure.Fall}
 	for c := range w.floors.least {
@@ -128,14 +140,28 @@ func (c Config) check() error {
 	case c.MinGrowth > math.MaxInt64:
 		return bad("MinGrowth", c.MinGrowth, "≤ 9223372036854775807")
 	}
-	return c.Pressure.check()
+	for i, a := range c.Actions {
+		if err := a.check(i, c); err != nil {
+			return err
+		}
+	}
+	for i, t := range c.Tracked {
+		if t == nil {
+			return bad(fmt.Sprintf("Tracked[%d]", i), "nil", "a Tracker")
+		}
+	}
+	if err := c.Pressure.check(); err != nil {
+		return err
+	}
+	return c.Files.check()
 }
 
 // Run samples and finds the pressure at every interval, and analyses at every
 // sixth, until ctx is done. It returns the error of ctx, which also matches
 // context.Cause, or ErrRunning at once if another Run of w goes on. When it
-// returns, nothing of it is left. What was sampled stays, and a later Run goes
-// on from there.
+// returns, nothing of it is left, but for an action that goes on for five
+// seconds after its ctx is done: then the error matches ErrAbandoned as well.
+// What was sampled stays, and a later Run goes on from there.
 func (w *Watcher) Run(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctxError(ctx)
@@ -144,6 +170,9 @@ func (w *Watcher) Run(ctx context.Context) error {
 		return ErrRunning
 	}
 	defer w.end()
+	acting, cancel := context.WithCancel(ctx)
+	defer cancel() // where a hook panics actions are not waited for
+	c := &crew{ended: make(chan int, len(w.actors)), working: make(map[int]bool)}
 	w.meter.open()
 	defer w.meter.shut()
 	ticker := time.NewTicker(w.cfg.Interval)
@@ -155,9 +184,13 @@ func (w *Watcher) Run(ctx context.Context) error {
 		if n%analysisEvery == 0 {
 			last = w.review(last)
 		}
+		w.act(acting, c)
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():
+			if err := w.leave(c); err != nil {
+				return fmt.Errorf("%w; %w", ctxError(ctx), err)
+			}
 			return ctxError(ctx)
 		}
 	}

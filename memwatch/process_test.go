@@ -23,6 +23,7 @@ import (
 
 const (
 	childMode = "MEMWATCH_TEST_CHILD"
+	childDir  = "MEMWATCH_TEST_DIR"
 	patience  = 40 * time.Second
 )
 
@@ -117,8 +118,12 @@ func leakBody(int) {
 // child leaks in one way until its watcher is sure, or, if it must not be, for
 // a few seconds. It prints the last report.
 func child(mode string) {
-	if mode == "pressure" {
+	switch mode {
+	case "pressure":
 		childPressure()
+		return
+	case "panic":
+		childPanic()
 		return
 	}
 	w := memwatch.MustNew(memwatch.Config{Name: mode, Interval: 20 * time.Millisecond})
@@ -179,6 +184,41 @@ func childPressure() {
 	_ = json.NewEncoder(os.Stdout).Encode(changes)
 }
 
+// childPanic has an action that writes half of a file and panics.
+func childPanic() {
+	w := memwatch.MustNew(memwatch.Config{
+		Limit: 1,
+		Files: memwatch.FilesConfig{Dir: os.Getenv(childDir)},
+		Actions: []memwatch.Action{{Name: "bad", Write: func(to io.Writer, _ memwatch.Episode) error {
+			_, _ = to.Write(make([]byte, 100))
+			panic("in the action")
+		}}},
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	_ = w.Run(ctx)
+}
+
+// A panic in an action ends the process as any other does, with its own stack,
+// and leaves no half of a file.
+func TestProcessWhoseActionPanicsEnds(t *testing.T) {
+	t.Parallel()
+	exe, err := os.Executable()
+	require.NoError(t, err)
+	dir := t.TempDir()
+	cmd := exec.Command(exe)
+	cmd.Env = append(os.Environ(), childMode+"=panic", childDir+"="+dir)
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit)
+	require.Equal(t, 2, exit.ExitCode())
+	require.Contains(t, string(out), "panic: in the action")
+	require.Contains(t, string(out), "memwatch_test.childPanic.func1")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, entries)
+}
+
 // output is what a child prints.
 func output(t *testing.T, mode string) []byte {
 	t.Helper()
@@ -203,6 +243,7 @@ func run(t *testing.T, mode string) memwatch.Report {
 
 // A real heap that approaches a real GOMEMLIMIT passes the levels in order.
 func TestProcessUnderPressureTellsOfEachLevel(t *testing.T) {
+	t.Parallel()
 	var changes []memwatch.PressureChange
 	require.NoError(t, json.Unmarshal(output(t, "pressure"), &changes))
 	require.NotEmpty(t, changes)
@@ -218,6 +259,7 @@ func TestProcessUnderPressureTellsOfEachLevel(t *testing.T) {
 }
 
 func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
+	t.Parallel()
 	for mode, want := range map[string]string{
 		"map":      "memwatch_test.leakMap",
 		"subslice": "memwatch_test.leakSubslice",
@@ -243,6 +285,7 @@ func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
 }
 
 func TestProcessThatLeaksGoroutinesIsNamedByWhereTheyWait(t *testing.T) {
+	t.Parallel()
 	r := run(t, "goroutines")
 	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
@@ -256,6 +299,7 @@ func TestProcessThatLeaksGoroutinesIsNamedByWhereTheyWait(t *testing.T) {
 }
 
 func TestProcessThatClosesNoBodyIsFoundAsGoroutines(t *testing.T) {
+	t.Parallel()
 	r := run(t, "body")
 	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
@@ -270,6 +314,7 @@ func raceDetector() bool {
 }
 
 func TestProcessThatChurnsIsNotAccused(t *testing.T) {
+	t.Parallel()
 	r := run(t, "churn")
 	if !raceDetector() || r.Class != memwatch.OffHeap { // its shadow memory grows outside of Go
 		require.Less(t, r.Verdict, memwatch.Suspect, "%s", r)

@@ -55,6 +55,9 @@ type Report struct {
 	Goroutines []Group `json:"goroutines,omitempty"`
 	Leaked     []Group `json:"leaked,omitempty"`
 
+	// Tracked has one for each of Config.Tracked.
+	Tracked []TrackStats `json:"tracked,omitempty"`
+
 	// Forced is set by Confirm.
 	Forced *Forced `json:"forced,omitempty"`
 
@@ -117,6 +120,11 @@ func (r Report) String() string {
 	}
 	for _, g := range r.Leaked {
 		fmt.Fprintf(&b, "  leaked for ever: %s\n", g)
+	}
+	for _, t := range r.Tracked {
+		if t.Overdue > 0 {
+			fmt.Fprintf(&b, "  %s\n", t)
+		}
 	}
 	for _, reason := range r.Reasons {
 		fmt.Fprintf(&b, "  %s\n", reason)

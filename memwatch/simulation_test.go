@@ -57,6 +57,7 @@ func alarms(n, runs int, f shape, phi, sd float64) float64 {
 }
 
 func TestSimulationAlarms(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		f       shape
@@ -95,6 +96,7 @@ func TestSimulationAlarms(t *testing.T) {
 
 // In the beginning there are few points; those must not make it rash.
 func TestSimulationFewPointsAreNoReasonForAlarm(t *testing.T) {
+	t.Parallel()
 	for _, n := range []int{fewest, 30, 50} {
 		require.LessOrEqual(t, alarms(n, 400, flat, 0, 0.05), 1.0)
 		require.LessOrEqual(t, alarms(n, 400, flat, 0.95, 0.05), 5.0)
@@ -127,6 +129,7 @@ func life(seed uint64, length time.Duration, mean func(at time.Duration) float64
 // Looking often is no way to find something: over days of flat heap the alarms
 // stay as rare as at one look.
 func TestSimulationOfFlatDays(t *testing.T) {
+	t.Parallel()
 	for _, phi := range []float64{0, 0.7, 0.95} {
 		total := 0.0
 		for seed := range uint64(4) {
@@ -141,6 +144,7 @@ func TestSimulationOfFlatDays(t *testing.T) {
 // A day's load rises every morning. It has been as large before, from the
 // second day on.
 func TestSimulationOfDailyLoad(t *testing.T) {
+	t.Parallel()
 	daily := func(at time.Duration) float64 { return 1 + 0.4*math.Sin(2*math.Pi*at.Hours()/24) }
 	share, _, _ := life(1, 24*time.Hour, daily, 0, 0.02)
 	three, _, _ := life(1, 72*time.Hour, daily, 0, 0.02)
@@ -151,6 +155,7 @@ func TestSimulationOfDailyLoad(t *testing.T) {
 // A leak that adds a half in a day under a load that comes and goes every hour
 // is found, on a ring that is longer than the hour.
 func TestSimulationOfLeakUnderLoad(t *testing.T) {
+	t.Parallel()
 	leak := func(at time.Duration) float64 {
 		return 1 + 0.5*at.Hours()/24 + 0.2*(1+math.Sin(2*math.Pi*at.Hours()))
 	}
@@ -160,6 +165,7 @@ func TestSimulationOfLeakUnderLoad(t *testing.T) {
 
 // A leak on top of a flat day is found although the long rings are flat.
 func TestSimulationOfLeakThatBeginsLate(t *testing.T) {
+	t.Parallel()
 	begin := 20 * time.Hour
 	late := func(at time.Duration) float64 { return 1 + max(0, (at-begin).Hours())*0.5 }
 	share, first, last := life(1, 24*time.Hour, late, 0, 0.05)
