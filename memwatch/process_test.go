@@ -202,7 +202,6 @@ func childPanic() {
 // A panic in an action ends the process as any other does, with its own stack,
 // and leaves no half of a file.
 func TestProcessWhoseActionPanicsEnds(t *testing.T) {
-	t.Parallel()
 	exe, err := os.Executable()
 	require.NoError(t, err)
 	dir := t.TempDir()
@@ -243,7 +242,6 @@ func run(t *testing.T, mode string) memwatch.Report {
 
 // A real heap that approaches a real GOMEMLIMIT passes the levels in order.
 func TestProcessUnderPressureTellsOfEachLevel(t *testing.T) {
-	t.Parallel()
 	var changes []memwatch.PressureChange
 	require.NoError(t, json.Unmarshal(output(t, "pressure"), &changes))
 	require.NotEmpty(t, changes)
@@ -259,7 +257,6 @@ func TestProcessUnderPressureTellsOfEachLevel(t *testing.T) {
 }
 
 func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
-	t.Parallel()
 	for mode, want := range map[string]string{
 		"map":      "memwatch_test.leakMap",
 		"subslice": "memwatch_test.leakSubslice",
@@ -285,7 +282,6 @@ func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
 }
 
 func TestProcessThatLeaksGoroutinesIsNamedByWhereTheyWait(t *testing.T) {
-	t.Parallel()
 	r := run(t, "goroutines")
 	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
@@ -299,7 +295,6 @@ func TestProcessThatLeaksGoroutinesIsNamedByWhereTheyWait(t *testing.T) {
 }
 
 func TestProcessThatClosesNoBodyIsFoundAsGoroutines(t *testing.T) {
-	t.Parallel()
 	r := run(t, "body")
 	require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 	require.Equal(t, memwatch.Goroutines, r.Class, "%s", r)
@@ -314,7 +309,6 @@ func raceDetector() bool {
 }
 
 func TestProcessThatChurnsIsNotAccused(t *testing.T) {
-	t.Parallel()
 	r := run(t, "churn")
 	if !raceDetector() || r.Class != memwatch.OffHeap { // its shadow memory grows outside of Go
 		require.Less(t, r.Verdict, memwatch.Suspect, "%s", r)

@@ -16,7 +16,7 @@ import (
 // session is what servers leak.
 type session struct {
 	user string
-	data [64]byte
+	_    [64]byte
 }
 
 // collect forces collections until a tracker says what it must.
