@@ -42,10 +42,10 @@ func (p *Pool) submit(ctx context.Context, e entry, overflow Overflow) error {
 // submitSlowly is submit for a pool that is full or leaving.
 func (p *Pool) submitSlowly(ctx context.Context, j *job, overflow Overflow) error {
 	host := p.within(ctx)
-	p.watchQueued()
 	if overflow == Block {
 		runtime.Gosched() // there may be room before a place in line is worth its price
 	}
+	p.watchQueued()
 	p.mu.Lock()
 	switch {
 	case p.phase == closed || p.phase == draining && host == nil:

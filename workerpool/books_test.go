@@ -28,12 +28,11 @@ func requireEmpty(t *testing.T, p *Pool) {
 	require.Zero(t, p.coming)
 	require.Zero(t, p.busy)
 	require.False(t, p.waking)
-	require.False(t, p.queue.held, "an idle queue is not seized")
-	for i := range p.queue.slots {
-		require.False(t, p.queue.slots[i].full(), "slot %d", i)
-	}
+	require.False(t, p.strictLocked(), "an idle queue can be offered")
+	require.Zero(t, fullSlots(&p.queue))
 	for w := range p.workers {
 		require.Nil(t, w.plain)
+		require.Nil(t, w.chunk)
 		require.Zero(t, w.lent)
 	}
 }
@@ -154,6 +153,8 @@ func TestBurstGivesItsMemoryBack(t *testing.T) {
 		synctest.Wait()
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		require.Len(t, p.queue.slots, minRing)
+		require.Len(t, p.queue.chunks, 1)
+		require.Less(t, cap(p.queue.chunks), 8)
+		require.Empty(t, p.queue.spare)
 	})
 }

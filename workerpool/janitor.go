@@ -61,7 +61,7 @@ func (p *Pool) dropAged() {
 	p.eachLaneLocked(func(_ Priority, q *queue) {
 		for e := q.front(); e != nil && now-e.stamp() >= p.cfg.MaxQueueAge; e = q.front() {
 			j := e.job() // with a limit of age each has one
-			if q.takeHeld(); !j.claim() {
+			if q.takeFirst(); !j.claim() {
 				continue
 			}
 			p.dropped[TooOld]++

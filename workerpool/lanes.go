@@ -12,7 +12,9 @@ import "time"
 func (p *Pool) addLane(priority Priority) {
 	p.mu.Lock()
 	defer p.unlock()
-	p.timely = true
+	if !p.timely {
+		p.timely, p.timelySince = true, p.now()
+	}
 	if i := laneIndex(priority); p.lanes[i] == nil {
 		p.lanes[i] = new(queue)
 		p.lanes[i].init()
@@ -61,11 +63,16 @@ func (p *Pool) eachLaneLocked(f func(Priority, *queue)) {
 
 // pickLocked takes the entry whose turn it is, its job claimed, and reports
 // false if there is none or none may start.
-func (p *Pool) pickLocked() (entry, bool) {
+func (p *Pool) pickLocked(w *worker) (entry, bool) {
 	for !p.paused {
-		e, ok := p.queue.takeLocked()
-		if p.queue.held {
+		var e entry
+		var ok bool
+		if p.strictLocked() {
 			e, ok = p.firstDueLocked()
+			p.queue.show(w, p.queue.first())
+		} else {
+			p.queue.show(w, p.queue.offer())
+			e, ok = w.chunk.take(0)
 		}
 		if j := e.job(); j == nil || j.claim() {
 			return e, ok
@@ -74,13 +81,14 @@ func (p *Pool) pickLocked() (entry, bool) {
 	return entry{}, false
 }
 
-// firstDueLocked takes the entry that is due first; the queue is seized.
+// firstDueLocked takes the entry that is due first.
 func (p *Pool) firstDueLocked() (entry, bool) {
+	p.queue.seize()
 	var best *queue
 	var earliest time.Duration
 	p.eachLaneLocked(func(priority Priority, q *queue) {
 		if e := q.front(); e != nil {
-			due := e.stamp() - time.Duration(priority)*p.cfg.Ageing
+			due := max(e.stamp(), p.timelySince) - time.Duration(priority)*p.cfg.Ageing
 			if best == nil || due < earliest {
 				best, earliest = q, due
 			}
@@ -89,10 +97,10 @@ func (p *Pool) firstDueLocked() (entry, bool) {
 	if best == nil {
 		return entry{}, false
 	}
-	return best.takeHeld()
+	return best.takeFirst()
 }
 
-// stamp is when e came; one without a stamp came before anybody wanted to know.
+// stamp is when e came; one without a stamp came before timelySince.
 func (e *entry) stamp() time.Duration {
 	if j := e.job(); j != nil {
 		return j.stamp
@@ -114,7 +122,7 @@ func (p *Pool) oldestLocked() *job {
 		if last == nil {
 			return nil
 		}
-		e, _ := last.takeHeld()
+		e, _ := last.takeFirst()
 		j := e.job()
 		if j == nil {
 			return p.jobOf(e)

@@ -3,6 +3,7 @@ package workerpool
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -25,34 +26,61 @@ func newQueue() *queue {
 	return q
 }
 
+// fullSlots is the number of slots of q, spare ones included, that keep
+// something alive.
+func fullSlots(q *queue) (n int) {
+	for _, list := range [][]*chunk{q.chunks[q.gone:], q.spare} {
+		for _, c := range list {
+			for i := range c.slots {
+				if c.slots[i].full() {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
+// next takes what is first for w, as a worker does.
+func (q *queue) next(w *worker) (entry, bool) {
+	if w.chunk != nil {
+		if e, ok := w.chunk.take(0); ok {
+			return e, true
+		}
+	}
+	if q.dead > 0 {
+		q.seize()
+		return q.takeFirst()
+	}
+	q.show(w, q.offer())
+	return w.chunk.take(0)
+}
+
 // The queue agrees with a slice, whatever is done to it in whatever order.
 func TestQueueAgreesWithASlice(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(3, 4))
-	for range 20 {
+	for range 12 {
 		q := newQueue()
 		if rnd.IntN(2) == 0 { // indexes wrap around
-			q.head, q.seen = ^uint32(20), ^uint32(20)
-			q.fresh = q.head
-			q.tail.Store(q.head)
+			q.base = ^uint32(20)
+			q.tail, q.seen, q.fresh = q.base, q.base, q.base
 		}
 		var want []entry
+		workers := []*worker{new(worker), new(worker), new(worker)}
 		put := 0
-		for range 400 {
+		for range 250 {
+			w := workers[rnd.IntN(len(workers))]
 			switch op := rnd.IntN(12); {
 			case op < 5:
-				for range 1 + rnd.IntN(40) {
+				for range 1 + rnd.IntN(100) {
 					e := numbered(put)
 					put++
 					q.put(e)
 					want = append(want, e)
 				}
 			case op < 8:
-				for range 1 + rnd.IntN(40) {
-					e, ok := q.take(0)
-					if q.held {
-						require.False(t, ok && q.nexts > 0)
-						e, ok = q.takeHeld()
-					}
+				for range 1 + rnd.IntN(120) {
+					e, ok := q.next(w)
 					require.Equal(t, len(want) > 0, ok)
 					if !ok {
 						break
@@ -62,118 +90,213 @@ func TestQueueAgreesWithASlice(t *testing.T) {
 				}
 			case op == 8:
 				q.seize()
-				if len(want) > 0 {
+				for range min(len(want), 1+rnd.IntN(60)) {
 					i := rnd.IntN(len(want))
 					q.remove(want[i].job())
 					q.remove(want[i].job()) // gone already
 					want = append(append([]entry{}, want[:i]...), want[i+1:]...)
 				}
-				if q.dead == 0 {
-					q.release()
-				}
 			case op == 9:
 				q.seize()
-			case op == 10:
-				if q.dead == 0 {
-					q.release()
+				requireQueue(t, q, want)
+				if e, ok := q.takeFirst(); ok {
+					require.Equal(t, numberOf(want[0]), numberOf(e))
+					want = want[1:]
 				}
+			case op == 10:
+				q.show(w, nil)
 			case op == 11:
 				q.shrink()
 			}
 			requireQueue(t, q, want)
+			requireChunks(t, q, workers)
 		}
 	}
 }
 
-// requireQueue checks the invariants that the comments of queue state.
+// requireQueue checks the invariants that the comments of queue and chunk state.
 func requireQueue(t *testing.T, q *queue, want []entry) {
 	t.Helper()
 	require.Equal(t, len(want), q.len())
 	require.GreaterOrEqual(t, q.lenAtMost(), len(want))
-	require.Equal(t, 0, len(q.slots)&(len(q.slots)-1), "a power of two")
-	require.GreaterOrEqual(t, len(q.slots), int(q.tail.Load()-q.head))
-	if q.held {
-		require.Zero(t, q.nexts, "who has seized the queue has all entries in their slots")
-		if len(want) > 0 {
-			require.Equal(t, numberOf(want[0]), numberOf(*q.front()))
-		} else {
-			require.Nil(t, q.front())
+	require.Equal(t, len(want), fullSlots(q), "nothing that was taken is kept alive")
+	require.Same(t, q.last, q.chunks[len(q.chunks)-1])
+	require.Equal(t, q.tail, q.base+uint32(len(q.chunks)-q.gone-1)*chunkLen+q.filled)
+	for i, c := range q.chunks {
+		if i < q.gone {
+			require.Nil(t, c)
+			continue
 		}
-	} else {
-		require.Zero(t, q.dead, "no taker meets an empty slot")
-	}
-	full := 0
-	for i := range q.slots {
-		if q.slots[i].full() {
-			full++
+		word := c.word.Load()
+		require.LessOrEqual(t, taken(word), offered(word))
+		if i > q.gone {
+			require.Zero(t, offered(word), "only what is in the first chunk is offered")
+		}
+		if q.dead > 0 {
+			require.Equal(t, taken(word), offered(word), "nothing is offered while there are empty slots")
 		}
 	}
-	require.Equal(t, len(want), full+int(q.nexts), "nothing that was taken is kept alive")
+	word := q.first().word.Load()
+	require.LessOrEqual(t, offered(word), min(q.tail-q.base, chunkLen))
+	for i := taken(word); i < offered(word); i++ {
+		require.True(t, q.first().slots[i].full(), "no taker meets an empty slot")
+	}
+	if taken(word) == offered(word) && len(want) > 0 {
+		require.Equal(t, numberOf(want[0]), numberOf(*q.front()))
+	}
+}
+
+// requireChunks checks that a chunk that serves again is nobody's.
+func requireChunks(t *testing.T, q *queue, workers []*worker) {
+	t.Helper()
+	users := make(map[*chunk]int)
+	for _, w := range workers {
+		if w.chunk != nil {
+			users[w.chunk]++
+		}
+	}
+	for c, n := range users {
+		require.Equal(t, n, c.users)
+	}
+	for _, c := range q.chunks[q.gone:] {
+		require.Equal(t, users[c], c.users)
+		require.False(t, slices.Contains(q.spare, c))
+	}
+	require.LessOrEqual(t, len(q.spare), spares)
+	for i, c := range q.spare {
+		require.Zero(t, users[c])
+		require.Zero(t, c.users)
+		require.False(t, slices.Contains(q.spare[:i], c))
+	}
 }
 
 func TestQueueGivesFreshEntriesOnce(t *testing.T) {
 	q := newQueue()
+	w := new(worker)
 	fresh := func() (got []int) {
 		q.seize()
 		q.eachFresh(func(i uint32, e *entry) {
 			require.Equal(t, i, e.job().seq)
 			got = append(got, numberOf(*e))
 		})
-		q.release()
 		return got
 	}
 	require.Empty(t, fresh())
 	for i := range 5 {
 		q.put(numbered(i))
 	}
-	_, _ = q.take(0)
+	_, _ = q.next(w)
 	require.Equal(t, []int{1, 2, 3, 4}, fresh())
 	require.Empty(t, fresh())
 	q.put(numbered(5))
 	require.Equal(t, []int{5}, fresh())
 	for range 5 {
-		_, ok := q.take(0)
+		_, ok := q.next(w)
 		require.True(t, ok)
 	}
-	_, ok := q.take(0)
+	_, ok := q.next(w)
 	require.False(t, ok)
 	q.put(numbered(6))
 	require.Equal(t, []int{6}, fresh())
 }
 
+// What takers say that they have run is in the books, whether their chunk is in
+// use or not, and only if they have taken something.
 func TestQueueCountsFunctions(t *testing.T) {
 	q := newQueue()
-	q.take(3)
-	q.take(0)
-	q.take(1)
-	require.EqualValues(t, 4, q.functions())
+	w := new(worker)
+	for range 2*chunkLen + 2 {
+		q.put(numbered(1))
+	}
+	for n := range uint64(2*chunkLen + 2) {
+		q.show(w, q.offer())
+		_, ok := w.chunk.take(1)
+		require.True(t, ok)
+		require.Equal(t, n+1, q.functions())
+	}
+	_, ok := w.chunk.take(1)
+	require.False(t, ok)
+	require.EqualValues(t, 2*chunkLen+2, q.functions())
 }
 
-func TestQueueShrinksWhenEmpty(t *testing.T) {
+func TestQueueSeizedOffersNothing(t *testing.T) {
 	q := newQueue()
-	for i := range 1000 {
+	w, other := new(worker), new(worker)
+	for i := range 3 {
 		q.put(numbered(i))
 	}
-	require.Len(t, q.slots, 1024)
-	q.shrink()
-	require.Len(t, q.slots, 1024, "it is not empty")
-	for range 1000 {
-		q.take(0)
+	q.show(w, q.offer())
+	q.show(other, q.offer())
+	e, ok := w.chunk.take(0)
+	require.True(t, ok)
+	require.Zero(t, numberOf(e))
+	q.seize()
+	q.seize()
+	for _, w := range []*worker{w, other} {
+		_, ok = w.chunk.take(0)
+		require.False(t, ok)
 	}
-	q.shrink()
-	require.Len(t, q.slots, minRing)
-	require.False(t, q.held)
+	e, ok = q.takeFirst()
+	require.True(t, ok)
+	require.Equal(t, 1, numberOf(e))
+	q.offer()
+	e, ok = other.chunk.take(0)
+	require.True(t, ok)
+	require.Equal(t, 2, numberOf(e))
 }
 
-// Producers under one lock and takers under the other: each entry is taken
-// once, and those of one producer in their order, also while the queue is
-// seized over and over.
+// A chunk that is used up serves again once no worker looks at it any more.
+func TestQueueUsesItsChunksAgain(t *testing.T) {
+	q := newQueue()
+	w, late := new(worker), new(worker)
+	q.show(late, q.offer())
+	first := late.chunk
+	pass := func() {
+		for i := range chunkLen {
+			q.put(numbered(i))
+			_, ok := q.next(w)
+			require.True(t, ok)
+		}
+	}
+	pass()
+	pass()
+	require.Empty(t, q.spare, "one worker may still read from the first chunk")
+	q.show(late, q.offer())
+	require.Len(t, q.spare, 1)
+	require.Same(t, first, q.spare[0])
+	pass()
+	require.Same(t, first, q.last)
+}
+
+func TestQueueShrinks(t *testing.T) {
+	q := newQueue()
+	w := new(worker)
+	for i := range 5000 {
+		q.put(numbered(i))
+	}
+	for i := range 5000 {
+		e, ok := q.next(w)
+		require.True(t, ok)
+		require.Equal(t, i, numberOf(e))
+	}
+	require.Len(t, q.spare, spares)
+	q.shrink()
+	require.Empty(t, q.spare)
+	require.Less(t, cap(q.chunks), 8)
+	q.put(numbered(5000))
+	e, ok := q.next(w)
+	require.True(t, ok)
+	require.Equal(t, 5000, numberOf(e))
+}
+
+// Producers and takers, and somebody who seizes the queue over and over: each
+// entry is taken once, and those of one producer in their order.
 func TestQueueUnderConcurrency(t *testing.T) {
 	const producers, takers, each = 3, 3, 3000
 	q := newQueue()
 	var mu sync.Mutex // stands for Pool.mu
 	var wg sync.WaitGroup
-	var got [takers][]int
+	var got [takers][]entry
 	for p := range producers {
 		wg.Go(func() {
 			for i := range each {
@@ -185,23 +308,17 @@ func TestQueueUnderConcurrency(t *testing.T) {
 	}
 	for k := range takers {
 		wg.Go(func() {
-			for idle := 0; idle < 1000; {
-				e, ok := q.take(1)
-				if !ok {
-					idle++
-					mu.Lock()
-					if q.held {
-						q.release()
+			w := new(worker)
+			for len(got[k]) < producers*each/takers {
+				if w.chunk != nil {
+					if e, ok := w.chunk.take(1); ok {
+						got[k] = append(got[k], e)
+						continue
 					}
-					n := q.len()
-					mu.Unlock()
-					if n > 0 {
-						idle = 0
-					}
-					continue
 				}
-				idle = 0
-				got[k] = append(got[k], numberOf(e))
+				mu.Lock()
+				q.show(w, q.offer())
+				mu.Unlock()
 			}
 		})
 	}
@@ -209,46 +326,59 @@ func TestQueueUnderConcurrency(t *testing.T) {
 		for range 500 {
 			mu.Lock()
 			q.seize()
-			if e, ok := q.takeHeld(); ok {
-				q.put(e) // to the end: out of order, so it is left out below
-				e.job().stamp = 2
+			if e, ok := q.takeFirst(); ok {
+				e.job().stamp = 2 // it goes to the end: it is left out below
+				q.put(e)
 			}
-			q.release()
 			mu.Unlock()
 		}
 	})
 	wg.Wait()
-	for e, ok := q.take(0); ok; e, ok = q.take(0) {
-		got[0] = append(got[0], numberOf(e))
-	}
+	require.Zero(t, q.len())
+	require.EqualValues(t, producers*each, q.functions())
 	seen := make(map[int]bool)
 	for _, list := range got {
-		for _, n := range list {
+		last := [producers]int{-1, -1, -1}
+		for _, e := range list {
+			n := numberOf(e)
 			require.False(t, seen[n], "taken twice")
 			seen[n] = true
+			if e.job().stamp == 1 {
+				require.Greater(t, n, last[n/each], "out of order")
+				last[n/each] = n
+			}
 		}
 	}
 	require.Len(t, seen, producers*each)
 }
 
-func TestSameComparesAnyContext(t *testing.T) {
+// What is called comparable can be compared, and tasks get a ctx of their own
+// parent also if it cannot.
+func TestComparableContexts(t *testing.T) {
 	type plain struct{ context.Context }
 	type odd struct {
 		context.Context
 		values []int // cannot be compared
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	other, stop := context.WithCancel(t.Context())
-	defer stop()
-	require.True(t, same(context.Background(), context.Background()))
-	require.True(t, same(ctx, ctx))
-	require.False(t, same(ctx, other))
-	require.False(t, same(context.Background(), ctx))
-	require.False(t, same(ctx, context.Background()))
-	require.False(t, same(context.Background(), context.TODO()))
-	require.False(t, same(odd{ctx, nil}, odd{ctx, nil}))
-	require.False(t, same(plain{odd{ctx, nil}}, plain{odd{ctx, nil}}))
+	type key struct{}
+	value := func(i int) context.Context { return context.WithValue(context.Background(), key{}, i) }
+	for _, ctx := range []context.Context{context.Background(), value(0), &odd{value(0), nil}} {
+		require.True(t, comparable(ctx))
+	}
+	contexts := []context.Context{value(0), odd{value(1), nil}, odd{value(2), nil}, plain{odd{value(3), nil}}, plain{value(4)}, value(5)}
+	for _, ctx := range contexts[1:5] {
+		require.False(t, comparable(ctx))
+	}
+	p := MustNew(Config{Max: 1})
+	defer p.Close()
+	var got []any
+	for _, ctx := range contexts {
+		for range 2 {
+			require.NoError(t, p.Go(ctx, func(ctx context.Context) { got = append(got, ctx.Value(key{})) }))
+		}
+	}
+	require.NoError(t, p.Drain(context.Background()))
+	require.Equal(t, []any{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5}, got)
 }
 
 func TestHistogramBucketsHoldWhatTheirBoundsSay(t *testing.T) {

@@ -176,18 +176,90 @@ func TestAgeingKeepsLowPriorityFromStarving(t *testing.T) {
 		begin := time.Now()
 		var ran time.Duration
 		require.NoError(t, low.Go(t.Context(), func(context.Context) { ran = time.Since(begin) }))
+		// Two high ones a second, each of which takes a second: always one waits,
+		// also when the worker gets free.
+		bring := func() {
+			require.NoError(t, high.Go(t.Context(), func(context.Context) { time.Sleep(time.Second) }))
+		}
+		bring()
 		release()
-		// One high one a second, each of which takes a second: always one waits.
-		for range 60 {
-			require.NoError(t, high.Go(t.Context(), func(context.Context) { time.Sleep(time.Second) }))
+		for range 120 {
 			time.Sleep(500 * time.Millisecond)
-			require.NoError(t, high.Go(t.Context(), func(context.Context) { time.Sleep(time.Second) }))
-			time.Sleep(500 * time.Millisecond)
+			bring()
 		}
 		require.NotZero(t, ran, "it was starved")
 		require.Greater(t, ran, 20*time.Second, "two steps of head start")
 		require.Less(t, ran, 60*time.Second)
 		require.NoError(t, p.Drain(t.Context()))
+	})
+}
+
+// However many tasks are offered to the workers: what comes meanwhile is heeded
+// when the next task starts.
+func TestWhatIsOfferedIsTakenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, workerpool.Config{Max: 3, Ageing: time.Hour})
+		high := p.WithPriority(workerpool.High)
+		begin := time.Now()
+		started := make([]time.Duration, 200)
+		var futures []*workerpool.Future[int]
+		for i := range started {
+			futures = append(futures, submit(t, t.Context(), p, func(context.Context) (int, error) {
+				started[i] = time.Since(begin)
+				time.Sleep(time.Second)
+				return 0, nil
+			}))
+		}
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, 200-6, p.Stats().Queued)
+
+		var urgent time.Duration
+		require.NoError(t, high.Go(t.Context(), func(context.Context) { urgent = time.Since(begin); time.Sleep(time.Second) }))
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Equal(t, 2*time.Second, urgent, "it goes before all that have not begun")
+
+		futures[8].Cancel()
+		p.Pause()
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Zero(t, p.Stats().Running)
+		require.Equal(t, 200-9, p.Stats().Queued)
+		require.Zero(t, started[8])
+		p.Resume()
+		synctest.Wait()
+		require.Equal(t, 3500*time.Millisecond, started[9])
+
+		require.NoError(t, p.Resize(1))
+		time.Sleep(1500 * time.Millisecond)
+		require.Equal(t, 1, p.Stats().Running)
+		require.NoError(t, p.Drain(t.Context()))
+		for i := range started {
+			require.True(t, i == 8 || i == 0 || started[i] >= started[i-1] || i == 9, "first in, first out")
+		}
+	})
+}
+
+// Tasks that came before anybody wanted priorities have no time of their
+// coming. They do not pass the first urgent ones because of that.
+func TestPrioritiesOfAnOldPool(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, workerpool.Config{Max: 1})
+		time.Sleep(time.Hour)
+		hold, release := block()
+		require.NoError(t, p.Go(t.Context(), hold))
+		synctest.Wait()
+		var order []string
+		note := func(s string) func(context.Context) { return func(context.Context) { order = append(order, s) } }
+		require.NoError(t, p.Go(t.Context(), note("before")))
+		high := p.WithPriority(workerpool.High)
+		require.NoError(t, p.Go(t.Context(), note("after")))
+		require.NoError(t, high.Go(t.Context(), note("high")))
+		time.Sleep(2 * time.Second)
+		require.NoError(t, high.Go(t.Context(), note("late")))
+		release()
+		synctest.Wait()
+		require.Equal(t, []string{"high", "before", "after", "late"}, order)
 	})
 }
 

@@ -25,7 +25,7 @@ type worker struct {
 	plain *job   // of the last function that was no job
 	done  uint64 // functions that have run since it took the last one: one or none
 	alone bool   // what it ran last was a function for which nobody waits
-	last  bool   // what it took last was the only one
+	chunk *chunk // where there was something to take when it looked last
 	state any    // of a Stateful
 }
 
@@ -64,15 +64,11 @@ func (w *worker) main() {
 // just ended one. It reports false if the worker has to leave.
 func (w *worker) take() (entry, bool) {
 	for {
-		if w.last { // there was no more, and most likely there is none now
-			w.last = false
-			return w.pool.next(w)
-		}
-		e, ok := w.pool.queue.take(w.done)
-		w.done = 0
+		e, ok := w.chunk.take(w.done)
 		if !ok {
 			return w.pool.next(w)
 		}
+		w.done = 0
 		if j := e.job(); j == nil || j.claim() {
 			return e, true
 		}
@@ -83,10 +79,12 @@ func (w *worker) take() (entry, bool) {
 // more than its parent serves again while the parent is the same.
 func (w *worker) jobOf(e entry) *job {
 	j := w.plain
-	if j == nil || !same(j.parent, e.ctx) {
+	if j == nil || j.parent != e.ctx {
 		w.retire()
 		j = w.pool.jobOf(e)
-		w.plain = j
+		if comparable(e.ctx) {
+			w.plain = j
+		}
 		return j
 	}
 	j.do = goFunc(e.fn)
@@ -103,11 +101,10 @@ func (w *worker) retire() {
 	}
 }
 
-// same reports whether a and b are one context. It compares only what can be
-// compared: pointers, as nearly all contexts are, and what the context package
-// itself gives.
-func same(a, b context.Context) bool {
-	return (reflect.TypeOf(b).Kind() == reflect.Pointer || b == context.Background()) && a == b
+// comparable reports whether ctx can be told from others: it is a pointer, as
+// nearly all contexts are, or what the context package itself gives.
+func comparable(ctx context.Context) bool {
+	return reflect.TypeOf(ctx).Kind() == reflect.Pointer || ctx == context.Background()
 }
 
 // next waits for an entry, whose job it returns claimed, and reports false if
@@ -125,9 +122,8 @@ func (p *Pool) next(w *worker) (entry, bool) {
 		w.done = 0
 		p.lookLocked(w)
 		if p.busy <= p.max {
-			if e, ok := p.pickLocked(); ok {
+			if e, ok := p.pickLocked(w); ok {
 				w.looked = false
-				w.last = p.queue.lenAtMost() == 0
 				p.unlock()
 				return e, true
 			}
@@ -145,6 +141,7 @@ func (p *Pool) next(w *worker) (entry, bool) {
 			p.unlock()
 			return entry{}, false
 		}
+		p.queue.show(w, nil)
 		p.idle = append(p.idle, w)
 		p.armSweepLocked()
 		p.unlock()

@@ -122,6 +122,8 @@ type Pool struct {
 	waking bool // a worker has the token: it is about to look for a job
 	timely bool // jobs are stamped: there are priorities, or a limit of age
 
+	timelySince time.Duration // since when; what came before counts as having come then
+
 	accepted uint64 // tasks, in all
 	untilDue int    // tasks until the next is sampled
 	chance   uint64 // state of the generator behind that
@@ -325,6 +327,13 @@ func (p *Pool) setPaused(paused bool) {
 	p.unlock()
 }
 
+// strictLocked reports whether a worker has to come to the lock for each entry:
+// because whoever takes one has to let a caller in, because none may be taken,
+// or because the next one to take is not just the first.
+func (p *Pool) strictLocked() bool {
+	return p.paused || p.busy > p.max || p.callers.len > 0 || p.queue.dead > 0 || p.lanedLocked() > 0
+}
+
 // now is the time since p was made, and never zero.
 func (p *Pool) now() time.Duration { return time.Since(p.base) + 1 }
 
@@ -337,10 +346,8 @@ func (p *Pool) unlock() {
 	if p.phase != open {
 		p.leaveLocked()
 	}
-	if p.paused || p.busy > p.max || p.callers.len > 0 || p.queue.dead > 0 || p.lanedLocked() > 0 {
+	if p.strictLocked() {
 		p.queue.seize()
-	} else {
-		p.queue.release()
 	}
 	p.mu.Unlock()
 	if w != nil {
