@@ -8,10 +8,9 @@ import (
 
 // submit brings e into the pool, or returns why not; then it never runs.
 func (p *Pool) submit(ctx context.Context, e entry, overflow Overflow) error {
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !enter(ctx) {
 		return ctxError(ctx)
 	}
-	enter(ctx)
 	p.mu.Lock()
 	if p.phase == open && p.callers.len == 0 && p.hasRoomLocked() {
 		p.acceptLocked(e)
@@ -33,7 +32,7 @@ func (p *Pool) submit(ctx context.Context, e entry, overflow Overflow) error {
 	err := p.submitSlowly(ctx, j, overflow)
 	if err == nil {
 		p.watchGated(j)
-	} else if j.state.Load() == waiting { // neither accepted nor dropped
+	} else if j.state() == waiting { // neither accepted nor dropped
 		leave(ctx)
 	}
 	return err

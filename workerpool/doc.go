@@ -79,16 +79,15 @@
 //
 // # How it works
 //
-// Tasks wait in a ring with a lock for each end, so that those who bring and
-// those who run seldom meet. At most one worker is on its way to look for work;
+// Tasks wait in chunks. Who brings one takes a lock; who runs one takes it from
+// what is offered, by one atomic operation. At most one worker is on its way to look for work;
 // it calls the next one if there is more when it has taken its own. So a burst
 // wakes as many workers as it needs and an idle pool none. Before it sleeps a
 // worker lets others run once and looks again.
 //
 // All that is more than first in, first out (priorities, keys, limits, callers
 // that wait for room, a pause, tasks that leave the queue) is done under the
-// lock of those who bring, with the other end held: the short way has no case
-// for it.
+// lock, with the offer taken back: the short way has no case for it.
 //
 // A Future is the queued task and the ctx of its function in one object. The ctx
 // becomes a cancellable one only if somebody asks for Done. DESIGN.md has the

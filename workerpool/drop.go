@@ -50,8 +50,7 @@ func (p *Pool) vacateLocked(j *job) {
 // settleDropped tells everybody about a job that was dropped.
 func (p *Pool) settleDropped(j *job, reason Reason, err error) {
 	p.unwatch(j)
-	j.state.Store(ended)
-	j.end()
+	j.finish()
 	if hook := p.cfg.Hooks.OnDropped; hook != nil {
 		hook(Dropped{Name: p.cfg.Name, Reason: reason, Err: err})
 	}
@@ -129,7 +128,7 @@ func (p *Pool) watch(j *job) {
 	p.watches[j] = stop
 	p.watching.Store(int32(len(p.watches)))
 	p.mu.Unlock()
-	if j.state.Load() != waiting {
+	if j.state() != waiting {
 		p.unwatch(j)
 	}
 }

@@ -2,7 +2,7 @@ package workerpool
 
 import (
 	"context"
-	"sync"
+	"sync/atomic"
 )
 
 // Future is the outcome of a task, which is or will be there exactly once:
@@ -11,13 +11,12 @@ type Future[T any] struct {
 	job job
 	fn  func(context.Context) (T, error)
 
-	// Both say that the outcome is there: a WaitGroup, which takes no memory of
-	// its own, and a channel for those who have to wait for more than that.
-	settled sync.WaitGroup
-	mu      sync.Mutex    // guards done
-	done    chan struct{} // closed when the job is settled; nil until somebody needs it
+	// told is nil until somebody waits for the outcome, then who does, and in the
+	// end outcome. It is changed by those who begin to wait and, last, by settle,
+	// which tells those whom it finds.
+	told atomic.Pointer[listener]
 
-	// Written before the state of the job is settled, and never after.
+	// Written before told is outcome, and never after.
 	value T
 	err   error
 }
@@ -28,8 +27,7 @@ type Future[T any] struct {
 // Future alone.
 //
 // If ctx is done before fn has begun, fn never runs and the outcome is the
-// error of ctx. Submit costs one allocation, and one more if somebody waits
-// for the outcome under a ctx that can end.
+// error of ctx. Submit costs one allocation.
 func Submit[T any](ctx context.Context, t Target, fn func(context.Context) (T, error)) (*Future[T], error) {
 	if fn == nil {
 		panic("workerpool: fn is nil")
@@ -37,7 +35,6 @@ func Submit[T any](ctx context.Context, t Target, fn func(context.Context) (T, e
 	v := t.target()
 	f := &Future[T]{job: job{parent: ctx, pool: v.pool}, fn: fn}
 	f.job.do = f
-	f.settled.Add(1)
 	v.mark(&f.job)
 	if err := v.pool.submit(ctx, entryOf(&f.job), v.pool.cfg.Overflow); err != nil {
 		return nil, err
@@ -76,37 +73,28 @@ func (f *Future[T]) Wait(ctx context.Context) (T, error) {
 }
 
 func (f *Future[T]) wait(ctx context.Context) (T, error) {
-	left, own := ctx.Done(), f.job.parent.Done()
-	if left == nil && own == nil {
-		f.settled.Wait()
-		return f.value, f.err
-	}
-	if own == left {
-		own = nil
-	}
-	done := f.signal()
-	for {
-		select {
-		case <-done:
-			return f.value, f.err
-		case <-own: // if it has not begun by now it never will
-			own = nil
-			f.job.pool.cancel(&f.job, ContextDone, ctxError(f.job.parent))
-			continue
-		case <-left:
+	p, parent := f.job.pool, f.job.parent
+	l := f.listen()
+	left, own := ctx.Done(), parent.Done()
+	switch {
+	case l == nil:
+	case left == nil && own == nil:
+		<-l.signal
+		p.forget(l)
+	default:
+		if !l.wait(left, own, func() { p.cancel(&f.job, ContextDone, ctxError(parent)) }) {
+			var zero T
+			return zero, ctxError(ctx)
 		}
-		if f.job.parent.Done() == left {
-			f.job.pool.cancel(&f.job, ContextDone, ctxError(f.job.parent))
-		}
-		var zero T
-		return zero, ctxError(ctx)
+		p.forget(l)
 	}
+	return f.value, f.err
 }
 
 // TryResult returns the outcome, as Wait does, and true, or false if it is not
 // there.
 func (f *Future[T]) TryResult() (T, error, bool) {
-	if f.job.state.Load() != settled {
+	if f.told.Load() != outcome {
 		var zero T
 		return zero, nil, false
 	}
@@ -116,10 +104,12 @@ func (f *Future[T]) TryResult() (T, error, bool) {
 // Done returns a channel that is closed when the outcome is there. To receive
 // from it within a task does not lend the place of the task, as Wait does.
 func (f *Future[T]) Done() <-chan struct{} {
-	done := f.signal()
-	if _, _, ok := f.TryResult(); !ok {
+	if l := f.listenMany(); l != nil {
 		f.job.pool.watch(&f.job)
+		return l.signal
 	}
+	done := make(chan struct{})
+	close(done)
 	return done
 }
 
@@ -129,38 +119,104 @@ func (f *Future[T]) Done() <-chan struct{} {
 // nothing.
 func (f *Future[T]) Cancel() {
 	j := &f.job
-	if !j.pool.cancel(j, Canceled, ErrCanceled) && j.state.Load() == running {
+	if !j.pool.cancel(j, Canceled, ErrCanceled) && j.state() == running {
 		j.scope().cancel(ErrCanceled)
 	}
 }
 
-// signal returns f.done, which it makes if need be.
-func (f *Future[T]) signal() <-chan struct{} {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if f.done == nil {
-		f.done = make(chan struct{})
-		if f.job.state.Load() == settled {
-			close(f.done)
-		}
-	}
-	return f.done
-}
-
 func (f *Future[T]) run(j *job) { f.value, f.err = f.fn(j) }
 
-func (f *Future[T]) settle(j *job, err error) {
+func (f *Future[T]) settle(_ *job, err error) {
 	if err != nil {
 		f.err = err
 	}
 	f.fn = nil // it may hold what nobody needs any more
-	f.mu.Lock()
-	j.state.Store(settled)
-	if f.done != nil {
-		close(f.done)
+	if l := f.told.Swap(outcome); l != nil {
+		l.tell()
 	}
-	f.mu.Unlock()
-	f.settled.Done()
+}
+
+// listener is who waits for an outcome: one goroutine, or, if there are many,
+// any number of them.
+type listener struct {
+	signal chan struct{} // one is told by a value in it, many are by its end
+	many   bool
+	one    *listener // of many: who has to be told as well, nil if nobody
+}
+
+// outcome is in Future.told when the outcome is there.
+var outcome = new(listener)
+
+// listen returns who is told of the outcome from now on, and nil if it is there.
+// The first one gets a listener of its own, that was in use before.
+func (f *Future[T]) listen() *listener {
+	p := f.job.pool
+	l := p.listeners.Get().(*listener)
+	if f.told.CompareAndSwap(nil, l) {
+		return l
+	}
+	p.forget(l)
+	return f.listenMany()
+}
+
+// listenMany is listen for those whose listener is not to be used again.
+func (f *Future[T]) listenMany() *listener {
+	for {
+		l := f.told.Load()
+		if l == outcome {
+			return nil
+		}
+		if l != nil && l.many {
+			return l
+		}
+		many := &listener{signal: make(chan struct{}), many: true, one: l}
+		if f.told.CompareAndSwap(l, many) {
+			return many
+		}
+	}
+}
+
+// tell is called once, and touches l for the last time before it tells the last.
+func (l *listener) tell() {
+	if !l.many {
+		l.signal <- struct{}{} // it has room for one
+		return
+	}
+	close(l.signal)
+	if l.one != nil {
+		l.one.tell()
+	}
+}
+
+// wait returns true when l is told, and false when left is closed first. It
+// calls ended when own is closed: if the task has not begun by then it never will.
+func (l *listener) wait(left, own <-chan struct{}, ended func()) bool {
+	same := own == left
+	if same {
+		own = nil
+	}
+	for {
+		select {
+		case <-l.signal:
+			return true
+		case <-own:
+			own = nil
+			ended()
+		case <-left:
+			if same {
+				ended()
+			}
+			return false
+		}
+	}
+}
+
+// forget gives a listener back that was told, or that nobody knows. One that has
+// left before it was told is lost.
+func (p *Pool) forget(l *listener) {
+	if !l.many {
+		p.listeners.Put(l)
+	}
 }
 
 // help runs j, for which host waits under ctx, if it has not begun, and reports

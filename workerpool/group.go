@@ -70,7 +70,7 @@ func (g *Group) keep(j *job) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.own) == cap(g.own) {
-		g.own = slices.DeleteFunc(g.own, func(j *job) bool { return j.state.Load() != waiting })
+		g.own = slices.DeleteFunc(g.own, func(j *job) bool { return j.state() != waiting })
 	}
 	g.own = append(g.own, j)
 }
@@ -79,7 +79,7 @@ func (g *Group) keep(j *job) {
 // task of the pool it runs those itself that have not begun.
 func (g *Group) Wait() error {
 	p := g.view.pool
-	if host := g.host; host != nil && host.state.Load() == running {
+	if host := g.host; host != nil && host.state() == running {
 		for j := g.next(); j != nil; j = g.next() {
 			p.help(g.ctx, host, j)
 		}

@@ -7,12 +7,14 @@ import (
 	"time"
 )
 
-// The states of a job. It goes from one to the next and may skip running.
+// The states of a job. It goes from one to the next. Who changes waiting to
+// running owns the job from then on.
 const (
 	waiting = iota // for its turn
 	running        // claimed: by who runs it, or by who drops it
 	ended
-	settled // of a Future: its outcome is there
+
+	oneKid = 4 // see job.life
 )
 
 // job is a task that was accepted, and the context that its function gets.
@@ -31,8 +33,7 @@ type job struct {
 	own   atomic.Pointer[scope] // written by the first who needs more than parent
 	x     *extra                // nil for most; set before the job is in a queue
 	stamp time.Duration         // when it was accepted, since Pool.base; zero if nobody needs it
-	state atomic.Uint32         // who changes waiting to running owns the job from then on
-	kids  atomic.Int32          // jobs whose parent it is, less one once it has ended: then below zero it is over
+	life  atomic.Int32          // its state and oneKid for each job whose parent it is, less one once it has ended; below zero it is over
 	seq   uint32                // index in its queue; guarded by Pool.mu, and useless once it was taken
 }
 
@@ -69,12 +70,14 @@ func (f goFunc) settle(j *job, err error) {
 // jobOf makes a job of a function, owned by the caller.
 func (p *Pool) jobOf(e entry) *job {
 	j := &job{parent: e.ctx, do: goFunc(e.fn), pool: p}
-	j.state.Store(running)
+	j.life.Store(running)
 	return j
 }
 
 // claim makes the caller the owner of a job that waits. Exactly one succeeds.
-func (j *job) claim() bool { return j.state.CompareAndSwap(waiting, running) }
+func (j *job) claim() bool { return j.life.CompareAndSwap(waiting, running) }
+
+func (j *job) state() int32 { return j.life.Load() & (oneKid - 1) }
 
 // extra returns j.x, which it makes if need be; only before j is in a queue.
 func (j *job) extra() *extra {
@@ -129,12 +132,16 @@ func (j *job) Value(key any) any {
 // over reports whether the context of j is done of itself: j has ended, and all
 // jobs that were brought under it are over. A task may end before those that it
 // has brought; they are not cancelled by that.
-func (j *job) over() bool { return j.kids.Load() < 0 }
+func (j *job) over() bool { return j.life.Load() < 0 }
 
-// end takes one from kids, for a kid that is over or for j itself. Whoever
-// finds nothing left ends the context, and tells the parent.
-func (j *job) end() {
-	if j.kids.Add(-1) >= 0 {
+// finish says that j, which was claimed, has ended.
+func (j *job) finish() { j.lose(oneKid - (ended - running)) }
+
+// lose takes n from life, for a kid that is over or for j itself. Whoever finds
+// nothing left ends the context, and tells the parent. That happens once: who is
+// over gets no kids.
+func (j *job) lose(n int32) {
+	if j.life.Add(-n) >= 0 {
 		return
 	}
 	if s := j.own.Load(); s != nil {
@@ -143,17 +150,25 @@ func (j *job) end() {
 	leave(j.parent)
 }
 
-// enter tells a parent of a new kid.
-func enter(parent context.Context) {
-	if j, ok := parent.(*job); ok {
-		j.kids.Add(1)
+// enter tells a parent of a new kid, and reports false if it is over.
+func enter(parent context.Context) bool {
+	j, ok := parent.(*job)
+	for ok {
+		life := j.life.Load()
+		if life < 0 {
+			return false
+		}
+		if j.life.CompareAndSwap(life, life+oneKid) {
+			break
+		}
 	}
+	return true
 }
 
 // leave tells a parent that a kid is over.
 func leave(parent context.Context) {
 	if j, ok := parent.(*job); ok {
-		j.end()
+		j.lose(oneKid)
 	}
 }
 
@@ -192,7 +207,7 @@ func (p *Pool) endScope(j *job, s *scope) {
 
 // within returns the running job of p that ctx belongs to, nil if there is none.
 func (p *Pool) within(ctx context.Context) *job {
-	if j, ok := ctx.Value(p).(*job); ok && j.w != nil && j.state.Load() == running {
+	if j, ok := ctx.Value(p).(*job); ok && j.w != nil && j.state() == running {
 		return j
 	}
 	return nil
@@ -240,8 +255,7 @@ func (p *Pool) finish(w *worker, j *job, err error) {
 		p.finishPlain(w, j, err)
 		return
 	}
-	j.state.Store(ended)
-	j.end()
+	j.finish()
 	p.count(w)
 	if j.x != nil && j.x.gate != nil {
 		p.leaveGate(j.x.gate)
@@ -250,14 +264,11 @@ func (p *Pool) finish(w *worker, j *job, err error) {
 }
 
 // finishPlain is finish for a function that is no job. Its job stays for the
-// next function with the same parent, unless it has got a context of its own.
+// next function with the same parent, unless it has got a context of its own,
+// and remains a kid of that parent.
 func (p *Pool) finishPlain(w *worker, j *job, err error) {
-	if j.own.Load() != nil || err != nil || j.kids.Load() != 0 {
-		w.plain = nil
-		j.state.Store(ended)
-		j.end()
-	} else {
-		leave(j.parent)
+	if j.own.Load() != nil || err != nil || j.life.Load() != running {
+		w.retire()
 	}
 	w.done++
 	if err != nil {

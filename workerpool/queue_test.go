@@ -14,11 +14,11 @@ import (
 func numbered(n int) entry {
 	j := &job{parent: context.Background()}
 	j.stamp = 1
-	j.kids.Store(int32(n))
+	j.life.Store(int32(n))
 	return entryOf(j)
 }
 
-func numberOf(e entry) int { return int(e.job().kids.Load()) }
+func numberOf(e entry) int { return int(e.job().life.Load()) }
 
 func newQueue() *queue {
 	q := new(queue)

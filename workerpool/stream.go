@@ -106,6 +106,6 @@ func (s *stream[Out]) abandon() {
 		f.Cancel()
 	}
 	for _, f := range s.futures {
-		<-f.signal()
+		_, _ = f.wait(context.Background())
 	}
 }

@@ -263,6 +263,33 @@ func TestPrioritiesOfAnOldPool(t *testing.T) {
 	})
 }
 
+// A worker that keeps the ctx object of a function, and ends it when it sleeps,
+// does not end the function's parent a second time: that would end the task that
+// has brought the parent while it runs.
+func TestContextOfATaskIsNotEndedByItsGrandchildren(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPool(t, workerpool.Config{Max: 3})
+		f := submit(t, t.Context(), p, func(ctx context.Context) (int, error) {
+			for key := range 3 {
+				if err := p.GoKey(ctx, key, func(ctx context.Context) {
+					for range 2 {
+						if err := p.Go(ctx, nothing); err != nil {
+							t.Error(err)
+						}
+					}
+				}); err != nil {
+					return 0, err
+				}
+			}
+			time.Sleep(time.Second) // the other workers sleep by then
+			return 7, ctx.Err()
+		})
+		v, err := f.Wait(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, 7, v)
+	})
+}
+
 // Equal times: strictly by priority, first in first out within one.
 func TestPrioritiesInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

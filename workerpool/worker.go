@@ -87,6 +87,7 @@ func (w *worker) jobOf(e entry) *job {
 		}
 		return j
 	}
+	leave(j.parent) // of which j is a kid already
 	j.do = goFunc(e.fn)
 	return j
 }
@@ -95,9 +96,7 @@ func (w *worker) jobOf(e entry) *job {
 func (w *worker) retire() {
 	if j := w.plain; j != nil {
 		w.plain = nil
-		enter(j.parent) // its functions have left
-		j.state.Store(ended)
-		j.end()
+		j.finish()
 	}
 }
 

@@ -157,6 +157,7 @@ type Pool struct {
 	runs  histogram
 
 	goroutines sync.WaitGroup // workers and timers
+	listeners  sync.Pool      // those of Futures that serve again
 
 	// Set by New and never written again.
 	cfg   Config
@@ -215,6 +216,7 @@ func newPool(cfg Config, begin func(*worker) bool, end func(*worker)) (*Pool, er
 		end:     end,
 	}
 	p.view.pool = p
+	p.listeners.New = func() any { return &listener{signal: make(chan struct{}, 1)} }
 	p.queue.init()
 	p.sampleLocked()
 	p.callMin()

@@ -287,14 +287,24 @@ func TestW5IdleWorkersAreChosenLastInFirstOut(t *testing.T) {
 // producers and Resize are at it.
 func TestW6NeverMoreThanMaxRun(t *testing.T) {
 	p := newPool(t, workerpool.Config{Max: 4, Queue: 64})
-	var running, limit, excess atomic.Int64
-	limit.Store(4)
-	task := func(context.Context) {
-		if running.Add(1) > limit.Load() {
-			excess.Add(1)
+	var mu sync.Mutex // who counts itself sees the limit of that moment
+	running, limit, excess := 0, 4, 0
+	count := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		if running += n; running > limit {
+			excess++
 		}
+	}
+	setLimit := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
+		limit = n
+	}
+	task := func(context.Context) {
+		count(1)
 		runtime.Gosched()
-		running.Add(-1)
+		count(-1)
 	}
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
@@ -311,22 +321,22 @@ func TestW6NeverMoreThanMaxRun(t *testing.T) {
 		})
 	}
 	for i := range 200 {
-		n := int64(1 + i%4)
-		if n > limit.Load() {
-			limit.Store(n) // before it may be used
-			p.Resize(int(n))
+		n := 1 + i%4
+		if n > limit {
+			setLimit(n) // before it may be used
+			p.Resize(n)
 		} else {
-			p.Resize(int(n))
-			for p.Stats().Running > int(n) {
+			p.Resize(n)
+			for p.Stats().Running > n {
 				runtime.Gosched() // what was taken before it shrank
 			}
-			limit.Store(n)
+			setLimit(n)
 		}
 		runtime.Gosched()
 	}
 	close(stop)
 	wg.Wait()
-	require.Zero(t, excess.Load())
+	require.Zero(t, excess)
 	require.LessOrEqual(t, p.Stats().Workers, 4)
 }
 
