@@ -29,6 +29,7 @@ func (e *entry) full() bool { return e.ctx != nil }
 // chunkLen is the number of slots of a chunk, a power of two.
 const chunkLen = 128
 
+// spares is how many chunks a queue keeps for later: those of the default queue.
 const spares = 8
 
 // chunk is a piece of a queue. Its slots are filled once, in their order, and
@@ -42,9 +43,9 @@ const spares = 8
 // From bit 32, word counts the functions that have run and were no jobs: each
 // taker adds in the same step what it has run since it took last.
 type chunk struct {
-	word  atomic.Uint64
-	users int      // workers that may take from it, or be about to; guarded by Pool.mu
-	_     [48]byte // takers do not disturb who fills slots
+	word  atomic.Uint64 // written by takers and by who has Pool.mu
+	users int           // workers that may take from it, or be about to; guarded by Pool.mu
+	_     [48]byte      // takers do not disturb who fills slots
 	slots [chunkLen]entry
 }
 

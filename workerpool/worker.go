@@ -82,7 +82,7 @@ func (w *worker) jobOf(e entry) *job {
 	if j == nil || j.parent != e.ctx {
 		w.retire()
 		j = w.pool.jobOf(e)
-		if comparable(e.ctx) {
+		if canCompare(e.ctx) {
 			w.plain = j
 		}
 		return j
@@ -100,9 +100,9 @@ func (w *worker) retire() {
 	}
 }
 
-// comparable reports whether ctx can be told from others: it is a pointer, as
+// canCompare reports whether ctx can be told from others: it is a pointer, as
 // nearly all contexts are, or what the context package itself gives.
-func comparable(ctx context.Context) bool {
+func canCompare(ctx context.Context) bool {
 	return reflect.TypeOf(ctx).Kind() == reflect.Pointer || ctx == context.Background()
 }
 
