@@ -44,7 +44,7 @@ func readReadmeRows(file string) ([]readmeRow, error) {
 			return nil, fmt.Errorf("%s:%d: %d fields, want label, package, benchmarks, divisor and peers", file, number, len(fields))
 		}
 		r := readmeRow{label: strings.TrimSpace(fields[0]), pkg: strings.TrimSpace(fields[1]), benchmarks: strings.Fields(fields[2])}
-		for _, f := range strings.Fields(fields[3]) {
+		for f := range strings.FieldsSeq(fields[3]) {
 			d, err := strconv.ParseFloat(f, 64)
 			if err != nil || d <= 0 {
 				return nil, fmt.Errorf("%s:%d: the divisor is %q, want a number > 0", file, number, f)
@@ -57,7 +57,7 @@ func readReadmeRows(file string) ([]readmeRow, error) {
 		if len(r.divisors) != len(r.benchmarks) {
 			return nil, fmt.Errorf("%s:%d: %d divisors for %d benchmarks", file, number, len(r.divisors), len(r.benchmarks))
 		}
-		for _, p := range strings.Fields(fields[4]) {
+		for p := range strings.FieldsSeq(fields[4]) {
 			bench, shown, ok := strings.Cut(p, "=")
 			if !ok {
 				shown = bench
