@@ -140,7 +140,7 @@ setInterval(() => { if (state === 'away') draw() }, 1000)
 
 // The report.
 const words = {
-  insufficient: 'Too early to tell', none: 'Nothing leaks', watch: 'Growing', suspect: 'Suspected leak', leak: 'Leak',
+  insufficient: 'Too early to tell', none: 'No leak seen', watch: 'Growing', suspect: 'Suspected leak', leak: 'Leak',
 }
 const named = c => c === 'off-heap' ? 'memory outside of Go' : c === 'nothing' ? '' : c
 const measure = (kind) => kind === 'goroutines' ? count : size
