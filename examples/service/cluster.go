@@ -54,11 +54,13 @@ func runCluster(ctx context.Context, cfg config, out io.Writer, log *slog.Logger
 	var err error
 	m.cluster, err = cluster.New(cluster.Config{
 		Name: "service", Workers: cfg.workers,
-		Listen:       []cluster.Listen{{Name: "http", Network: "tcp", Address: cfg.addr}},
-		Work:         func(ctx context.Context, w *cluster.Worker) error { return work(ctx, cfg, w, log) },
-		StopTimeout:  cfg.drainDelay + cfg.drainTimeout,
-		ReportEvery:  tableEvery,
-		MaxRestarts:  100, // people kill them for fun
+		Listen:      []cluster.Listen{{Name: "http", Network: "tcp", Address: cfg.addr}},
+		Work:        func(ctx context.Context, w *cluster.Worker) error { return work(ctx, cfg, w, log) },
+		StopTimeout: cfg.drainDelay + cfg.drainTimeout,
+		ReportEvery: tableEvery,
+		// People kill workers for fun, and want the others to go on; but workers
+		// that cannot even start should not be started for ever.
+		MaxRestarts: 20, MaxBackoff: 500 * time.Millisecond, Degrade: true,
 		Env:          []string{"DATA_DIR=" + cfg.data},
 		StartTimeout: time.Minute,
 		Hooks: cluster.Hooks{

@@ -338,6 +338,17 @@ func TestWorkersAreReplacedWhenTheyAreKilledAndWhenAskedTo(t *testing.T) {
 	require.Contains(t, p.text(), "load: ")
 }
 
+func TestAClusterWhoseWorkersCannotStartEnds(t *testing.T) {
+	cmd := exec.Command(os.Args[0], "-addr", "127.0.0.1:0", "-workers", "2", "-database", "postgres://%")
+	cmd.Env = append(os.Environ(), asService+"=1")
+	began := time.Now()
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err)
+	require.Contains(t, string(out), "crash loop")
+	require.Contains(t, string(out), "cannot parse", "which says why")
+	t.Log("after", time.Since(began))
+}
+
 func TestSwitchesReachAllWorkers(t *testing.T) {
 	p := launch(t, nil, "-addr", "127.0.0.1:0", "-workers", "2")
 	p.account()
@@ -390,9 +401,8 @@ func TestProcessesShareTheirLimitsInRedis(t *testing.T) {
 	for range 2 {
 		both = append(both, launch(t, []string{"REDIS_ADDR=" + addr}, "-addr", "127.0.0.1:0", "-data", folder))
 	}
+	began, admitted := time.Now(), 0
 	ada := both[0].account()
-	admitted := 0
-	began := time.Now()
 	for i := range api.UserLimit.N + 10 {
 		status, _, err := both[i%2].send(client, "GET", "/api/profile", ada.Access, nil)
 		require.NoError(t, err)

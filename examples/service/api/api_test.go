@@ -310,13 +310,17 @@ func TestAUserWhoSendsTooMuchIsLimitedAndOthersAreNot(t *testing.T) {
 	s := start(t)
 	ada, bob := s.register("ada@example.com").Access, s.register("bob@example.com").Access
 	var refused atomic.Int64
+	began := time.Now()
 	for range api.UserLimit.N + 10 {
 		if a := s.send("GET", "/api/profile", ada, nil); a.status != 200 {
 			require.Equal(t, "ratelimit", s.refused(a, 429, "user"))
 			refused.Add(1)
 		}
 	}
-	require.EqualValues(t, 10, refused.Load(), "unless this took longer than the window")
+	if time.Since(began) >= api.UserLimit.Window {
+		t.Skip("this machine is too slow to reach the limit")
+	}
+	require.EqualValues(t, 10, refused.Load())
 	require.Equal(t, 200, s.send("GET", "/api/profile", bob, nil).status)
 	state := s.api.State()
 	require.EqualValues(t, 10, state.HTTP.Refused)

@@ -51,7 +51,7 @@ func (a *API) follow(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	a.hits.add(l.slug)
+	a.hits.add(l.slug, 1)
 	w.Header().Set("Cache-Control", "no-store")
 	http.Redirect(w, r, l.url, http.StatusFound)
 	return nil
@@ -161,18 +161,14 @@ type hits struct {
 
 const mostCounts = 10_000 // slugs; hits of others are lost while the database is away
 
-func (h *hits) add(slug string) { h.merge(map[string]int64{slug: 1}) }
-
-func (h *hits) merge(counts map[string]int64) {
+func (h *hits) add(slug string, n int64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.counts == nil {
 		h.counts = make(map[string]int64)
 	}
-	for slug, n := range counts {
-		if _, known := h.counts[slug]; known || len(h.counts) < mostCounts {
-			h.counts[slug] += n
-		}
+	if _, known := h.counts[slug]; known || len(h.counts) < mostCounts {
+		h.counts[slug] += n
 	}
 }
 
@@ -187,7 +183,9 @@ func (h *hits) flush(ctx context.Context, s *store.Store) error {
 	}
 	err := s.AddHits(ctx, counts)
 	if err != nil {
-		h.merge(counts)
+		for slug, n := range counts {
+			h.add(slug, n)
+		}
 	}
 	return err
 }

@@ -25,6 +25,7 @@ const (
 	accountCount = 16
 	atOnce       = 64 // requests under way
 	floodRPS     = 200
+	idleFor      = 10 * time.Second // connections and workers that a burst has left
 	tick         = 10 * time.Millisecond
 )
 
@@ -53,10 +54,10 @@ func New(base string) *Generator {
 		base: base,
 		http: &http.Client{
 			Timeout:       15 * time.Second,
-			Transport:     &http.Transport{MaxIdleConnsPerHost: atOnce},
+			Transport:     &http.Transport{MaxIdleConnsPerHost: atOnce, IdleConnTimeout: idleFor},
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
-		pool: workerpool.MustNew(workerpool.Config{Name: "load", Max: atOnce, NoQueue: true, Overflow: workerpool.Reject}),
+		pool: workerpool.MustNew(workerpool.Config{Name: "load", Max: atOnce, NoQueue: true, Overflow: workerpool.Reject, IdleTimeout: idleFor}),
 		stop: func() {},
 	}
 	for i := range accountCount {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -86,7 +87,7 @@ func (t *tally) answered(status int, body []byte, took time.Duration) {
 			Guard string `json:"guard"`
 		}
 		_ = json.Unmarshal(body, &refusal) // what is none has no guard
-		class, guard = fmt.Sprint(status), refusal.Guard
+		class, guard = strconv.Itoa(status), refusal.Guard
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()

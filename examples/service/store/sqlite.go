@@ -110,7 +110,7 @@ func (c *sqliteConn) close() error {
 	for _, stmt := range c.prepared {
 		errs = append(errs, stmt.Close())
 	}
-	return errors.Join(append(errs, c.Conn.Close())...)
+	return errors.Join(append(errs, c.Close())...)
 }
 
 // sqliteBroken reports whether the file, and not the statement, is the trouble.
