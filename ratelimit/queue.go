@@ -6,10 +6,11 @@ import "slices"
 // on; until then they are in the queue and nowhere else, so that a ticket that
 // is given up leaves no trace, and those behind it move up.
 type ticket struct {
-	at   int64         // when its turn is; never until it was scheduled
-	n    int           // permits
-	wake chan struct{} // told that at is earlier now; nil for a Reservation, whose time stays
-	mark uint64        // of the site when the permits were taken
+	at       int64         // when its turn is; never until it was scheduled
+	n        int           // permits
+	wake     chan struct{} // told that at is earlier now; nil for a Reservation, whose time stays
+	mark     uint64        // of the site when the permits were taken
+	shadowed bool          // a shadow rule would have refused
 }
 
 // join adds a ticket to the queue. The request fits within the limits.

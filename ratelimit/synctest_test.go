@@ -365,3 +365,29 @@ func TestWaitUnderRealContention(t *testing.T) {
 	wg.Wait()
 	require.Zero(t, p.waiting())
 }
+
+// Stats count a request that waits when it gets its permits, and not when it
+// joins the queue: it may leave before.
+func TestWaitCountsAsAllowedWhatGotItsPermits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := ratelimit.MustNew(ratelimit.Config[string]{Limits: []ratelimit.Limit{ratelimit.Per(1, time.Second)}})
+		require.True(t, l.Allow("a"))
+		ctx, cancel := context.WithCancel(t.Context())
+		left, served := make(chan error, 1), make(chan error, 1)
+		go func() { left <- l.Wait(ctx, "a") }()
+		synctest.Wait()
+		go func() { served <- l.Wait(t.Context(), "a") }()
+		synctest.Wait()
+		require.EqualValues(t, 1, l.Stats().Allowed, "two wait")
+		cancel()
+		require.ErrorIs(t, <-left, context.Canceled)
+		require.NoError(t, <-served)
+		require.EqualValues(t, 2, l.Stats().Allowed)
+		require.Zero(t, l.Stats().Limited)
+
+		r, err := l.Reserve("a", 1)
+		require.NoError(t, err)
+		require.EqualValues(t, 3, l.Stats().Allowed, "a reservation has its permits")
+		require.True(t, r.Cancel())
+	})
+}

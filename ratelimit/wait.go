@@ -85,8 +85,10 @@ func enqueue(at site, n int, longest time.Duration, wake chan struct{}) (*ticket
 	default:
 		tk := &ticket{n: n, wake: wake, mark: at.mark()}
 		s.join(p, tk, now)
-		d.Allowed = true // it will be
-		at.count(&d)
+		tk.shadowed = d.Shadowed
+		if wake == nil {
+			turned(at, tk) // a reservation has its permits now; a waiter may leave before its turn
+		}
 		delay := time.Duration(tk.at - now) // of a waiter's ticket it may change from now on
 		at.exit()
 		return tk, delay, nil
@@ -110,20 +112,34 @@ func refusal(at site, name string, n int, reason Reason, d Decision) error {
 func giveUp(at site, tk *ticket) bool {
 	now := at.clock()
 	s, p, _ := at.enter(now)
-	if s == nil {
-		return false
+	if s != nil {
+		defer at.exit()
+		if s.leave(p, tk, now) {
+			return true
+		}
 	}
-	defer at.exit()
-	return s.leave(p, tk, now)
+	turned(at, tk)
+	return false
 }
 
-// untilTurn returns how long it still is until the turn of tk.
+// untilTurn returns how long it still is until the turn of tk, and counts it
+// when it has come.
 func untilTurn(at site, tk *ticket) time.Duration {
 	now := at.clock()
 	if s, _, _ := at.enter(now); s != nil {
 		defer at.exit()
 	}
-	return time.Duration(tk.at - now)
+	delay := time.Duration(tk.at - now)
+	if delay <= 0 {
+		turned(at, tk)
+	}
+	return delay
+}
+
+// turned counts a request that had to wait and got its permits, under the lock
+// if there is one.
+func turned(at site, tk *ticket) {
+	at.count(&Decision{Allowed: true, Shadowed: tk.shadowed})
 }
 
 // Reservation is the right to permits at a time to come. It belongs to one
