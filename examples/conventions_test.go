@@ -710,14 +710,18 @@ func checkUnfinished(s *source) []finding {
 	return out
 }
 
-// checkProgram: an example program says what it shows and how to run it.
+// checkProgram: an example program says what it shows and how to run it. So does
+// a folder of tests alone, in the comment of its doc.go.
 func checkProgram(s *source) []finding {
-	f := s.find("main.go")
+	f, how := s.find("main.go"), "go run ./"+s.dir
+	if f == nil && len(s.code) == 1 && len(s.tests) > 0 {
+		f, how = s.find("doc.go"), "go test ./"+s.dir
+	}
 	if f == nil {
 		return []finding{about(nil, "has no main.go")}
 	}
-	if !strings.Contains(f.syntax.Doc.Text(), "go run ./"+s.dir) {
-		return []finding{about(f, "the comment of main.go does not say go run ./%s", s.dir)}
+	if !strings.Contains(f.syntax.Doc.Text(), how) {
+		return []finding{about(f, "the comment of %s does not say %s", f.name, how)}
 	}
 	return nil
 }
