@@ -3,10 +3,13 @@ package composition_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/bedplate/bedplate/breaker"
 	"github.com/bedplate/bedplate/bulkhead"
+	"github.com/bedplate/bedplate/jwt"
 	"github.com/bedplate/bedplate/pool"
 	"github.com/bedplate/bedplate/ratelimit"
 	"github.com/bedplate/bedplate/retry"
@@ -181,6 +184,10 @@ func (w *world) runDirect(ctx context.Context, c *call) {
 }
 
 func (w *world) runHere(ctx context.Context, c *call) {
+	if c.id%16 == 5 && !w.admit(ctx, c) {
+		w.tell(c, false)
+		return
+	}
 	ctx, end := c.ends(ctx, w.seed)
 	defer end()
 	returned := false
@@ -193,6 +200,33 @@ func (w *world) runHere(ctx context.Context, c *call) {
 	}()
 	_, err := w.ask(ctx, c)
 	returned, ok = true, err == nil
+}
+
+// admit lets a caller show its token. Every fourth is forged.
+func (w *world) admit(ctx context.Context, c *call) bool {
+	w.tokens.Add(1)
+	subject := strconv.FormatUint(c.id, 10)
+	token, err := w.issuer.Sign(jwt.Registered{Subject: subject})
+	if err != nil {
+		w.wrong("call %d gets no token: %v", c.id, err)
+		return false
+	}
+	forged := c.id%64 == 5
+	if forged {
+		other, _ := w.issuer.Sign(jwt.Registered{Subject: subject + "0"})
+		token = token[:strings.LastIndexByte(token, '.')] + other[strings.LastIndexByte(other, '.'):]
+	}
+	claims, err := w.verifier.Verify(ctx, token)
+	switch {
+	case forged && errors.Is(err, jwt.ErrSignature) && claims.Subject == "":
+		w.forged.Add(1)
+		return false
+	case !forged && err == nil && claims.Subject == subject:
+		w.admitted.Add(1)
+		return true
+	}
+	w.wrong("call %d, forged %t: %v, %v", c.id, forged, claims, err)
+	return false
 }
 
 // checkBroken: a call that has not returned did what it was to do, with its own

@@ -143,6 +143,10 @@ func (w *world) finish(t *testing.T) {
 		require.LessOrEqual(st.Hits+st.Misses, w.lookups.Load()-w.lookupsEarly.Load())
 		require.GreaterOrEqual(st.Misses, st.Loads)
 	})
+	law("jwt", func(require *require.Assertions) {
+		require.Equal(w.tokens.Load(), w.admitted.Load()+w.forged.Load())
+		require.NotZero(w.forged.Load())
+	})
 	law("emitter", func(require *require.Assertions) {
 		st := w.topic.Stats()
 		require.Equal(w.emitted.Load(), w.heard.Load())

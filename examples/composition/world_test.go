@@ -17,6 +17,7 @@ import (
 	"github.com/bedplate/bedplate/breaker"
 	"github.com/bedplate/bedplate/bulkhead"
 	"github.com/bedplate/bedplate/emitter"
+	"github.com/bedplate/bedplate/jwt"
 	"github.com/bedplate/bedplate/lru"
 	"github.com/bedplate/bedplate/pool"
 	"github.com/bedplate/bedplate/ratelimit"
@@ -81,6 +82,9 @@ type world struct {
 	cache    *lru.Cache[uint64, uint64]
 	topic    *emitter.Topic[outcome]
 
+	issuer   *jwt.Issuer[jwt.Registered]
+	verifier *jwt.Verifier[jwt.Registered]
+
 	guards func(context.Context) (uint64, error) // from the breaker inwards
 
 	station [stations]station
@@ -102,6 +106,7 @@ type world struct {
 	made, ended, endedHook                       atomic.Uint64
 	emitted, heard, heardAsync, failed, complain atomic.Uint64
 	lookups, lookupsEarly, loads, loadsBad       atomic.Uint64
+	tokens, admitted, forged                     atomic.Uint64
 	tasks, tasksRefused, tasksRan, taskPanics    atomic.Uint64
 
 	states struct {
@@ -233,6 +238,13 @@ func newWorld(t *testing.T, seed uint64, unit time.Duration, share int) *world {
 			return errListener
 		}
 		return nil
+	})
+	require.NoError(t, err)
+	keys := jwt.MustNewKeySet(jwt.MustNewKey("k", []byte("0123456789abcdef0123456789abcdef")))
+	w.issuer, err = jwt.NewIssuer[jwt.Registered](jwt.IssuerConfig{Keys: keys, TTL: 24 * time.Hour})
+	require.NoError(t, err)
+	w.verifier, err = jwt.NewVerifier[jwt.Registered](jwt.VerifierConfig{
+		Keys: keys, Issuer: jwt.Any(), Audience: jwt.Any(), Subject: jwt.Present(), Type: jwt.Any(),
 	})
 	require.NoError(t, err)
 	w.guards = w.nest()
