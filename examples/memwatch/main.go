@@ -2,6 +2,7 @@
 // is healthy, then forgets to remove what is shipped, then starts a goroutine
 // for each order that waits for ever. Each is told by its kind and its line
 // within seconds, as the interval is short; in a service it is ten seconds.
+// Then memory becomes short: a profile is written, and orders are given up.
 //
 //	go run ./examples/memwatch
 package main
@@ -13,6 +14,7 @@ import (
 	"io"
 	"log"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"github.com/bedplate/bedplate/memwatch"
@@ -88,6 +90,75 @@ func run(out io.Writer) error {
 		}
 		fmt.Fprintf(out, "%v\n", report)
 	}
+	fmt.Fprintln(out, "== memory is short")
+	return short(out)
+}
+
+// short lets orders pile up under a limit. From pressure medium on a profile is
+// written once, and at critical all orders are given up, until the pressure is
+// normal again.
+func short(out io.Writer) error {
+	dir, err := os.MkdirTemp("", "memwatch")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir) // a service keeps it
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	var told []string
+	giveUp := make(chan struct{}, 1)
+	now := memwatch.MustNew(memwatch.Config{}).Snapshot()
+	defer debug.SetMemoryLimit(debug.SetMemoryLimit(int64(now.Total) + 64<<20)) // memwatch.SetLimit in a container
+	w := memwatch.MustNew(memwatch.Config{
+		Name: "shop", Interval: interval,
+		Pressure: memwatch.PressureConfig{Fall: 5 * interval}, // a minute in a service
+		Files:    memwatch.FilesConfig{Dir: dir, MaxFiles: 3},
+		Actions: []memwatch.Action{
+			{Name: "heap", At: memwatch.Medium, Write: memwatch.HeapProfile},
+			{Name: "shed", At: memwatch.Critical, Do: func(context.Context, memwatch.Episode) error {
+				giveUp <- struct{}{}
+				return nil
+			}},
+		},
+		Hooks: memwatch.Hooks{OnPressure: func(c memwatch.PressureChange) {
+			told = append(told, fmt.Sprint(c.Pressure))
+		}},
+	})
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(ctx) }()
+	s, serving := newShop(), true
+	pace := time.NewTicker(2 * time.Millisecond)
+	defer pace.Stop()
+	for serving {
+		for range 10 {
+			s.place()
+		}
+		select {
+		case <-giveUp:
+			clear(s.open)
+			for serving && ctx.Err() == nil {
+				s.ship(s.place())
+				serving = w.Pressure().Level != memwatch.Normal || w.Stats().Actions[0].Busy
+				<-pace.C
+			}
+		case <-pace.C:
+		case <-ctx.Done():
+			serving = false
+		}
+	}
+	late := ctx.Err()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) || late != nil {
+		return errors.Join(err, late)
+	}
+	for _, line := range told {
+		fmt.Fprintln(out, line)
+	}
+	heap := w.Stats().Actions[0]
+	if heap.Succeeded == 0 {
+		return errors.New("no profile: " + heap.LastError)
+	}
+	fmt.Fprintf(out, "written: %s, %d bytes\n", heap.LastFile, w.Stats().FileBytes)
 	return nil
 }
 

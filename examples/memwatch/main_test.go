@@ -11,7 +11,7 @@ func TestRunNamesEachLeakAndAccusesNobodyElse(t *testing.T) {
 	var out strings.Builder
 	require.NoError(t, run(&out))
 	parts := strings.Split(out.String(), "== ")
-	require.Len(t, parts, 4)
+	require.Len(t, parts, 5)
 	require.NotContains(t, parts[1], "memory of shop: suspect")
 	require.NotContains(t, parts[1], "memory of shop: leak")
 
@@ -22,4 +22,9 @@ func TestRunNamesEachLeakAndAccusesNobodyElse(t *testing.T) {
 
 	require.Contains(t, parts[3], ", goroutines;")
 	require.Contains(t, parts[3], "(*shop).notify")
+
+	require.Contains(t, parts[4], "pressure: critical, gomemlimit: ")
+	require.Contains(t, parts[4], "pressure: normal, ")
+	require.Contains(t, parts[4], "written: memwatch-")
+	require.Contains(t, parts[4], "-heap.pprof, ")
 }
