@@ -114,6 +114,9 @@ func (c *compiler) list(t reflect.Type, at place) (step, error) {
 	if label == "" || label == "-" {
 		label = snake(first.Name)
 	}
+	if list := at.path[strings.LastIndexByte(at.path, '.')+1:]; label == "name" && list != "" {
+		label = strings.TrimSuffix(list, "s") // the struct around it has a name too
+	}
 	inner, err := c.fields(elem, place{path: at.path, labels: slices.Concat(at.labels, []string{label}), field: at.field}, first.Index)
 	if err != nil {
 		return nil, err

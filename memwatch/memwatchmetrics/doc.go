@@ -26,12 +26,14 @@
 //	number with String with the word as a label of the field's name
 //	a histogram        a struct with Sum, Buckets and the method Bound
 //	map[K]V            what V makes, with the key as a label: the name of K
-//	[]struct           what the fields make, with the first one as a label
+//	[]struct           what the fields make, with the first one as a label; the
+//	                   Name of one in actions is the label action
 //	struct             what the fields make, with its name before theirs
 //
 // A string field Name is no metric but the constant label name. A gauge whose
 // JSON name ends in _bytes has that unit. Whatever else a field may be is an
-// error when the plan is made, unless Config.Omit has it.
+// error when the plan is made, unless Config.Omit has it. Text that is no state,
+// such as the last error of an action of memwatch, belongs there as well.
 //
 // # Why it is here
 //

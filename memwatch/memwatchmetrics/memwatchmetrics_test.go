@@ -287,6 +287,19 @@ func TestSliceElementsGoByTheirFirstField(t *testing.T) {
 		read(p, []stats{{ID: "a"}, {ID: "b"}, {ID: "c"}, {ID: "d"}}))
 }
 
+func TestANameInASliceIsALabelOfTheSlicesName(t *testing.T) {
+	type action struct {
+		Name string `json:"name"`
+		Runs uint64 `json:"runs"`
+	}
+	type stats struct {
+		Name    string   `json:"name"`
+		Actions []action `json:"actions"`
+	}
+	p := memwatchmetrics.MustNew[stats](memwatchmetrics.Config{})
+	require.Equal(t, []string{"actions_runs{action=dump} 2", "left_out{} 0"}, read(p, stats{"api", []action{{"dump", 2}}}))
+}
+
 func TestKeysThatAreNoTextBecomeText(t *testing.T) {
 	type stats struct {
 		N uint64 `json:"n"`
@@ -339,13 +352,14 @@ func TestWatcherAnalysesOnceAMinute(t *testing.T) {
 		s := stats()
 		require.Equal(t, "api", s.Name)
 		require.Equal(t, memwatch.Insufficient, s.Verdict)
+		require.Equal(t, memwatch.Normal, s.Level)
 		require.Positive(t, s.Heap)
 		require.Positive(t, s.Goroutines)
 		require.Equal(t, int64(1<<40), s.Limit)
 		p := memwatchmetrics.MustNew[memwatchmetrics.WatcherStats](memwatchmetrics.Config{
 			States: map[string][]string{"verdict": {"insufficient", "none", "watch", "suspect", "leak"}},
 		})
-		require.Subset(t, read(p, s), []string{"verdict{verdict=insufficient} 1", "verdict{verdict=leak} 0", "limit{} 1.099511627776e+12"})
+		require.Subset(t, read(p, s), []string{"verdict{verdict=insufficient} 1", "verdict{verdict=leak} 0", "level{level=normal} 1", "limit{} 1.099511627776e+12"})
 		analyses := func() float64 { return testing.AllocsPerRun(10, func() { stats() }) }
 		require.Zero(t, analyses(), "an analysis allocates, a sample does not")
 		time.Sleep(2 * time.Minute)

@@ -36,6 +36,10 @@ type WatcherStats struct {
 	Growth  int64            `json:"growth_bytes"` // of the live heap since the first sample
 	Limit   int64            `json:"limit_bytes"`  // 0 if there is none
 
+	// As memwatch.Pressure has them, which Run reads.
+	Level    memwatch.Level `json:"level"`
+	Headroom int64          `json:"headroom_bytes"` // to the limit of which most is used, 0 if there is none
+
 	// Exhaustion is the time left until the limit at this rate, 0 unless
 	// Verdict is at least memwatch.Suspect and there is a limit.
 	Exhaustion time.Duration `json:"exhaustion_ns"`
@@ -48,9 +52,9 @@ type WatcherStats struct {
 func Watcher(w *memwatch.Watcher) func() WatcherStats {
 	a := analysis{w: w}
 	return func() WatcherStats {
-		s, r := w.Snapshot(), a.recent()
+		s, r, p := w.Snapshot(), a.recent(), w.Pressure()
 		return WatcherStats{
-			Name: r.Name,
+			Name: w.Stats().Name, Level: p.Level, Headroom: whole(p.Headroom),
 			Live: whole(s.Live), Heap: whole(s.Heap), Goal: whole(s.Goal), Unused: whole(s.Unused),
 			Total: whole(s.Total), Stacks: whole(s.Stacks), Resident: whole(s.Resident), OffHeap: whole(s.OffHeap),
 			Goroutines: whole(s.Goroutines), Collections: s.Cycle,

@@ -128,6 +128,9 @@ func rows() []row {
 		of("bulkhead", bulkhead.Stats{Name: "x", InUse: 2}, none, "bedplate.bulkhead.in_use{name=x} 2 1 gauge"),
 		of("lru", lru.Stats{Name: "x", Hits: math.MaxUint64}, none, "bedplate.lru.hits{name=x} 9223372036854775807 1 counter"),
 		of("ratelimit", ratelimit.Stats{Name: "x", Limited: 2}, none, "bedplate.ratelimit.limited{name=x} 2 1 counter"),
+		of("watcher", memwatch.Stats{Name: "x", Level: memwatch.Critical, Samples: 4, Actions: []memwatch.ActionStats{{Name: "dump", Started: 2}}},
+			memwatchotel.Config{Omit: []string{"actions.last_error", "actions.last_file"}},
+			"bedplate.watcher.actions_started{action=dump,name=x} 2 1 counter", "bedplate.watcher.level{level=critical,name=x} 1 1 gauge", "bedplate.watcher.samples{name=x} 4 1 counter"),
 		of("memory", memwatchmetrics.WatcherStats{Name: "x", Live: 10, Verdict: memwatch.Leak}, none,
 			"bedplate.memory.verdict{name=x,verdict=leak} 1 1 gauge", "bedplate.memory.live{name=x} 10 By gauge"),
 	}

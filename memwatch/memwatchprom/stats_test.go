@@ -184,6 +184,12 @@ var rows = []row{
 		return register(t, r, "ratelimit", l.Stats, memwatchprom.Config{})
 	}, []string{`bedplate_ratelimit_allowed_total{name="login"} 1`, `bedplate_ratelimit_limited_total{name="login"} 1`, `bedplate_ratelimit_keys{name="login"} 1`}},
 
+	{"watcher", func(t *testing.T, r prometheus.Registerer) error {
+		return register(t, r, "watcher", memwatch.MustNew(memwatch.Config{Name: "api"}).Stats, memwatchprom.Config{
+			Omit: []string{"actions.last_error", "actions.last_file"},
+		})
+	}, []string{`bedplate_watcher_running{name="api"} 0`, `bedplate_watcher_samples_total{name="api"} 0`, `bedplate_watcher_level{level="normal",name="api"} 1`}},
+
 	{"memory", func(t *testing.T, r prometheus.Registerer) error {
 		w := memwatch.MustNew(memwatch.Config{Name: "api", Limit: 1 << 30})
 		return register(t, r, "memory", memwatchmetrics.Watcher(w), memwatchprom.Config{
