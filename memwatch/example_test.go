@@ -212,7 +212,7 @@ func ExampleTracker() {
 
 // What cannot be tracked is refused.
 func ExampleNewTracker() {
-	_, err := memwatch.NewTracker[int](memwatch.TrackerConfig{})
+	_, err := memwatch.NewTracker[int64](memwatch.TrackerConfig{})
 	fmt.Println(err)
-	// Output: memwatch: T is int of 8 bytes without pointers, want at least 16 or pointers
+	// Output: memwatch: T is int64 of 8 bytes without pointers, want at least 16 or pointers
 }

@@ -46,7 +46,7 @@ func TestSetLimitTakesTheTightestGroup(t *testing.T) {
 			require.Contains(t, c.String(), want.Path)
 
 			require.True(t, c.Undo())
-			require.EqualValues(t, math.MaxInt64, goLimit())
+			require.Equal(t, int64(math.MaxInt64), goLimit())
 			require.False(t, c.Undo(), "once")
 		})
 	}
@@ -58,7 +58,7 @@ func TestSetLimitWithoutALimitDoesNothing(t *testing.T) {
 		c, err := setLimit(LimitConfig{}, plant(t, name))
 		require.NoError(t, err)
 		require.Equal(t, LimitChange{Outcome: LimitNone, Before: math.MaxInt64, After: math.MaxInt64}, c)
-		require.EqualValues(t, math.MaxInt64, goLimit())
+		require.Equal(t, int64(math.MaxInt64), goLimit())
 		require.False(t, c.Undo())
 		require.Equal(t, "GOMEMLIMIT is not set: no control group has a limit", c.String())
 	}
@@ -111,7 +111,7 @@ func TestSetLimitRefusesWhatMakesNoSense(t *testing.T) {
 	} {
 		_, err := setLimit(cfg, root)
 		require.EqualError(t, err, want)
-		require.EqualValues(t, math.MaxInt64, goLimit())
+		require.Equal(t, int64(math.MaxInt64), goLimit())
 	}
 }
 
@@ -131,7 +131,7 @@ func TestSetLimitFollowsAResize(t *testing.T) {
 	require.False(t, first.Undo(), "it is not its limit any more")
 	require.True(t, second.Undo())
 	require.True(t, first.Undo())
-	require.EqualValues(t, math.MaxInt64, goLimit())
+	require.Equal(t, int64(math.MaxInt64), goLimit())
 }
 
 // What somebody sets afterwards is theirs.
@@ -142,7 +142,7 @@ func TestUndoLeavesTheLimitOfOthers(t *testing.T) {
 	require.NoError(t, err)
 	debug.SetMemoryLimit(1 << 40)
 	require.False(t, c.Undo())
-	require.EqualValues(t, 1<<40, goLimit())
+	require.Equal(t, int64(1<<40), goLimit())
 	again, err := setLimit(LimitConfig{}, root)
 	require.NoError(t, err)
 	require.Equal(t, LimitKept, again.Outcome)
