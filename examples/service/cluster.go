@@ -41,7 +41,7 @@ type table struct {
 // runCluster is the service in several processes that share one socket: master
 // and workers come here alike, and cluster.Run finds out which of them this is.
 func runCluster(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) error {
-	m := &master{cfg: cfg, out: out}
+	m := &master{cfg: cfg, out: out, done: make(chan struct{})}
 	if cfg.data == "" { // so in the master alone, see Env below
 		remove, err := dataFolder(&cfg)
 		if err != nil {
@@ -73,10 +73,8 @@ func runCluster(ctx context.Context, cfg config, out io.Writer, log *slog.Logger
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	m.ctx = ctx
 	err = m.cluster.Run(ctx)
-	cancel()
+	close(m.done)
 	m.running.Wait()
 	if m.traffic != nil { // else this is a worker, or a master whose workers were never ready
 		fmt.Fprintln(out, m.traffic.Report())
@@ -90,8 +88,8 @@ type master struct {
 	cfg     config
 	out     io.Writer
 	cluster *cluster.Cluster
-	ctx     context.Context // of what up starts
-	running sync.WaitGroup
+	done    chan struct{}   // closed when the cluster has ended
+	running sync.WaitGroup  // what waits for that
 	traffic *load.Generator // set by up
 
 	switches api.Switches // touched by hooks alone, which come one at a time
@@ -125,7 +123,7 @@ func (m *master) keepTable() {
 	for {
 		select {
 		case <-ticker.C:
-		case <-m.ctx.Done():
+		case <-m.done:
 			ctx, cancel := context.WithTimeout(context.Background(), m.cfg.drainTimeout)
 			defer cancel()
 			_ = m.traffic.Drain(ctx)

@@ -43,6 +43,7 @@ type Generator struct {
 
 	mu     sync.Mutex // guards what follows
 	mode   Mode
+	ended  bool
 	stop   context.CancelFunc // of the mode
 	driver sync.WaitGroup
 }
@@ -67,11 +68,15 @@ func New(base string) *Generator {
 	return g
 }
 
-// Apply changes what is sent.
+// Apply changes what is sent. After Drain it changes nothing.
 func (g *Generator) Apply(m Mode) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if m == g.mode {
+	g.applyLocked(m)
+}
+
+func (g *Generator) applyLocked(m Mode) {
+	if m == g.mode || g.ended {
 		return
 	}
 	g.stop()
@@ -91,7 +96,10 @@ func (g *Generator) Apply(m Mode) {
 
 // Drain sends no more and waits for the answers.
 func (g *Generator) Drain(ctx context.Context) error {
-	g.Apply(Mode{})
+	g.mu.Lock()
+	g.applyLocked(Mode{})
+	g.ended = true
+	g.mu.Unlock()
 	err := g.pool.Drain(ctx)
 	g.http.CloseIdleConnections()
 	return err

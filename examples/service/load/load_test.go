@@ -117,6 +117,7 @@ func TestGeneratorCountsWhatGetsNoAnswer(t *testing.T) {
 	g.Apply(load.Mode{Load: true, RPS: 1000})
 	require.Eventually(t, func() bool { return g.Report().Lost > 10 }, 20*time.Second, time.Millisecond)
 	require.NoError(t, g.Drain(context.Background()))
+	g.Apply(load.Mode{Load: true, RPS: 1000}) // too late
 	sent, failed := g.Sent()
 	require.Equal(t, sent, failed)
 }
