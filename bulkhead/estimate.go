@@ -83,7 +83,6 @@ func (b *Bulkhead) expectedLocked(n int, now time.Duration) time.Duration {
 // it that the next release is measured, so that the estimate in the next such
 // error is fresh.
 func (b *Bulkhead) fullLocked(why Reason, n int, now time.Duration) *FullError {
-	b.countsLocked().refusals[why]++
 	err := &FullError{
 		Name:     b.cfg.Name,
 		Reason:   why,

@@ -75,6 +75,7 @@ func (b *Bulkhead) enqueue(n int, left time.Duration) (*waiter, error) {
 		return nil, nil
 	}
 	if why := b.refusalLocked(n, now, left); why != 0 {
+		b.countsLocked().refusals[why]++
 		return nil, b.fullLocked(why, n, now)
 	}
 	if b.queue.len == 0 {

@@ -132,9 +132,11 @@ func (b *Bulkhead) acquire(ctx context.Context, n int) (time.Duration, error) {
 				if w.err == nil {
 					b.release(n)
 				}
+				b.countRefused(w.err, true)
 				return 0, ctxError(ctx)
 			}
 			if w.err != nil {
+				b.countRefused(w.err, false)
 				b.tellRefused(n, w.err)
 				return 0, w.err
 			}

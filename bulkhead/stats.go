@@ -84,6 +84,23 @@ func (b *Bulkhead) countsLocked() *counts {
 	return b.counts
 }
 
+// countRefused counts a waiter that was taken out of the queue with err: as
+// refused or, if its ctx is done as well and it will be told so, as cancelled.
+// It is the waiter that calls this, since nobody else knows what it is told.
+func (b *Bulkhead) countRefused(err error, cancelled bool) {
+	full, ok := err.(*FullError)
+	if !ok {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if cancelled {
+		b.countsLocked().cancelled++
+	} else {
+		b.countsLocked().refusals[full.Reason]++
+	}
+}
+
 func (h *Histogram) observe(d time.Duration) {
 	h.Count++
 	h.Sum += d

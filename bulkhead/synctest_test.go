@@ -406,6 +406,35 @@ func TestStatsMeasureEveryWaitHoweverShort(t *testing.T) {
 	})
 }
 
+// A wait that runs out in the moment in which its ctx ends is what its caller
+// is told.
+func TestStatsCountAWaitThatEndsTwiceAsWhatItsCallerIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told uint64
+		b := bulkhead.MustNew(bulkhead.Config{
+			Limit: 1, MaxWait: time.Second, IgnoreDeadline: true,
+			Hooks: bulkhead.Hooks{OnRefused: func(bulkhead.Refused) { told++ }},
+		})
+		holder, err := b.Acquire(t.Context())
+		require.NoError(t, err)
+		defer holder.Release()
+		var refused, cancelled uint64
+		for range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			_, err := b.Acquire(ctx)
+			cancel()
+			if errors.Is(err, bulkhead.ErrFull) {
+				refused++
+			} else {
+				require.ErrorIs(t, err, context.DeadlineExceeded)
+				cancelled++
+			}
+		}
+		s := b.Stats()
+		require.Equal(t, []uint64{refused, refused, cancelled}, []uint64{told, s.RefusedWaitTooLong, s.Canceled})
+	})
+}
+
 func TestHooksTellWhatHappensInOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex

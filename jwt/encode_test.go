@@ -407,7 +407,7 @@ func TestOptionsOfTags(t *testing.T) {
 		Both    []string          `json:"both,omitempty,omitzero"`
 		Turned  []string          `json:"turned,omitzero,omitempty"`
 		Slice   []string          `json:"slice,omitzero"`
-		Struct  struct{ A int }   `json:"struct,omitempty"`
+		Struct  struct{ A int }   `json:"struct,omitempty"` //nolint:modernize // that it has no effect is tested
 		Array   [0]int            `json:"array,omitempty"`
 		Float   float64           `json:"float,omitempty"`
 		Zero    float64           `json:"zero,omitzero"`

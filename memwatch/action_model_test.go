@@ -24,12 +24,11 @@ func (d *diary) due(now time.Time, level Level, verdict Verdict, busy bool) bool
 		return false
 	}
 	d.open = true
-	worse := false
 	worstLevel, worstVerdict := Normal, Insufficient
 	for _, t := range d.episode {
 		worstLevel, worstVerdict = max(worstLevel, t.level), max(worstVerdict, t.verdict)
 	}
-	worse = byLevel && level > worstLevel || byVerdict && verdict > worstVerdict
+	worse := byLevel && level > worstLevel || byVerdict && verdict > worstVerdict
 	if !worse || busy || !d.allowed(now) {
 		return false
 	}

@@ -114,7 +114,7 @@ func (c FilesConfig) save(ctx context.Context, a *Action, e Episode) (out saved,
 	if err != nil {
 		return out, fmt.Errorf("memwatch: %w", err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	file := kept{at: e.Pressure.Time.UTC(), level: e.Pressure.Level, used: e.Pressure.Bound.Used}
 	before, err := list(root, file.at)
 	if err != nil {
@@ -255,7 +255,7 @@ func list(root *os.Root, now time.Time) ([]kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	var out []kept
 	for {
 		entries, err := dir.ReadDir(256)

@@ -65,7 +65,7 @@ func (c LimitChange) String() string {
 		if c.After == math.MaxInt64 {
 			return "GOMEMLIMIT is kept off"
 		}
-		return fmt.Sprintf("GOMEMLIMIT is kept at %s", size(float64(c.After)))
+		return "GOMEMLIMIT is kept at " + size(float64(c.After))
 	}
 	return "GOMEMLIMIT is not set: no control group has a limit"
 }

@@ -112,7 +112,7 @@ func (m *machine) whole(path string) ([]byte, bool) {
 	if err != nil {
 		return nil, false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	text, err := io.ReadAll(io.LimitReader(f, 1<<20))
 	return text, err == nil
 }

@@ -233,12 +233,13 @@ func TestGaugeTellsTheTimeToTheLimit(t *testing.T) {
 		// A ten-byte rise a second under a sawtooth of garbage.
 		s := Sample{Time: at, Resident: 1000 + 10*i + 40*(i%4)}
 		g.step(&s, 0, &reading{groups: []groupUse{{path: "p", used: s.Resident, limit: 4000, known: true}}})
-		if i < 7 {
+		switch {
+		case i < 7:
 			require.Zero(t, g.now.TimeToLimit)
-		} else if i >= 20 {
-			require.InEpsilon(t, float64(g.now.Headroom)/10, g.now.TimeToLimit.Seconds(), 0.3)
-		} else {
+		case i < 20:
 			require.Positive(t, g.now.TimeToLimit)
+		default:
+			require.InEpsilon(t, float64(g.now.Headroom)/10, g.now.TimeToLimit.Seconds(), 0.3)
 		}
 		at = at.Add(time.Second)
 	}
@@ -350,7 +351,7 @@ func TestPressureOfThisMachine(t *testing.T) {
 	if r.total == 0 {
 		t.Skip("no /proc/meminfo")
 	}
-	require.Greater(t, r.available, uint64(0))
+	require.Positive(t, r.available)
 	require.LessOrEqual(t, r.available, r.total)
 	for _, g := range r.groups {
 		t.Logf("%+v", g)

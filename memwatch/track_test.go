@@ -47,7 +47,6 @@ func TestTrackerCountsWhatLives(t *testing.T) {
 	require.Zero(t, s.Overdue)
 	runtime.KeepAlive(kept)
 
-	kept = nil
 	collectUntil(t, func() bool { return tr.Stats().Live == 0 })
 	require.Zero(t, tr.Stats().Oldest)
 	require.Nil(t, tr.using.first)
@@ -135,7 +134,6 @@ func TestTrackerIsBounded(t *testing.T) {
 	require.EqualValues(t, 15, s.Untracked)
 	require.LessOrEqual(t, len(tr.Overdue()), maxOverdue)
 	runtime.KeepAlive(kept)
-	kept = nil
 	collectUntil(t, func() bool { return tr.Stats().Live == 0 })
 	require.True(t, tr.Track(&session{}), "there is room again")
 }

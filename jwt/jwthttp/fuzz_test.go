@@ -32,7 +32,7 @@ func FuzzGuard(f *testing.F) {
 		told = nil
 		r := httptest.NewRequest(http.MethodGet, "https://host.example/", nil)
 		sent := ""
-		for name, value := range map[string]string{"Authorization": first, "Authorization ": second, "Cookie": cookie} {
+		for name, value := range map[string]string{"Authorization": first, "Authorization ": second, "Cookie": cookie} { //nolint:gocritic // a space that is told from no space
 			if value != "" {
 				value = strings.ReplaceAll(value, "GOOD", good)
 				sent += value + "\n"

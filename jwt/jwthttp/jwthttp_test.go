@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -260,9 +261,7 @@ func TestGuardOverHTTP2(t *testing.T) {
 	} {
 		r, err := http.NewRequestWithContext(t.Context(), "GET", server.URL, nil)
 		require.NoError(t, err)
-		for name, values := range c.fields {
-			r.Header[name] = values
-		}
+		maps.Copy(r.Header, c.fields)
 		res, err := server.Client().Do(r)
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
