@@ -76,7 +76,7 @@ func (a *API) importLinks(w http.ResponseWriter, r *http.Request) error {
 		id = rand.Text()
 	}
 	result := imported{Rejected: []rejected{}}
-	body := stream.Reader(r.Body).Metered(&a.imports).Progress(200*time.Millisecond, func(p stream.Progress) {
+	body := stream.Reader(r.Body).Metered(&a.imports).Progress(50*time.Millisecond, func(p stream.Progress) {
 		a.progress.Emit(Progress{ID: id, Done: p.Bytes, Total: r.ContentLength, Rows: result.Imported})
 	})
 	records := stream.CSV(body, stream.CSVFormat{Fields: -1, MaxLen: importRecord})

@@ -138,7 +138,7 @@ func moment(sec float64, faults map[string]bool) map[string]any {
 		"db": "sqlite", "limiter": "memory", "load": map[string]any{"on": true, "rps": 120}, "faults": faults,
 		"can":       map[string]bool{"kill": true},
 		"http":      map[string]any{"requests": n(130), "ok": n(110), "client_errors": n(3), "refused": n(8), "failed": n(0.4), "inflight": wave(3, 2, 9), "p50": 0.8, "p99": 14 + 4*math.Sin(sec)},
-		"breaker":   map[string]any{"state": state, "threshold": 0.5, "min_calls": 10, "calls": 40, "failures": wave(9, 2, 9), "stats": map[string]any{"failures": n(2), "refused": n(12), "opened": 3, "open_for_ns": 3e9, "retry_after_ns": retryAfter, "probes": 1, "probe_successes": 1}},
+		"breaker":   map[string]any{"state": state, "threshold": 5, "stats": map[string]any{"consecutive_failures": wave(9, 0, 3), "failures": n(2), "refused": n(12), "opened": 3, "open_for_ns": 3e9, "retry_after_ns": retryAfter, "probes": 1, "probe_successes": 1}},
 		"retry":     map[string]any{"retries": n(6), "recovered": n(4), "gave_up": n(1), "over_budget": n(0.5), "attempts": []uint64{n(20), n(5), n(2)}, "budget": map[string]any{"tokens": float64(wave(11, 6, 19)), "max": 20}},
 		"bulkhead":  map[string]any{"limit": 8, "in_use": use, "waiting": wait, "queue": 16, "refused_queue_full": n(2), "waits": map[string]any{"buckets": hist}},
 		"pool":      pool,

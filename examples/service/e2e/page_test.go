@@ -192,10 +192,10 @@ func (p *page) click(id string) {
 // write empties a field and types into it, key by key.
 func (p *page) write(id, words string) {
 	p.t.Helper()
+	eval[bool](p, fmt.Sprintf(`document.getElementById(%q).value = ""; true`, id))
 	ctx, cancel := context.WithTimeout(p.ctx, patience)
 	defer cancel()
 	require.NoError(p.t, chromedp.Do(ctx,
-		chromedp.SetValue(chromedp.CSS("#"+id), ""),
 		chromedp.SendKeys(chromedp.CSS("#"+id), words)), id)
 }
 

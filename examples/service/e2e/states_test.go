@@ -99,7 +99,7 @@ func TestCardsKeepTheirSizeWhateverTheNumbers(t *testing.T) {
 	f.send("state", map[string]any{"t": 1, "uptime": 60})
 	p := newPage(t, f.server.URL, desk).open()
 	p.seen(1)
-	sizes := `JSON.stringify([...document.querySelectorAll(".card")].filter((c) => !["card-workers", "card-emitter"].includes(c.id)).map((c) => { const r = c.getBoundingClientRect(); return [c.id, r.width, r.height]; }))`
+	sizes := `JSON.stringify([...document.querySelectorAll(".card")].filter((c) => !["card-workers", "card-emitter"].includes(c.id)).map((c) => { const r = c.getBoundingClientRect(); return [c.id, Math.round(r.width), Math.round(r.height)]; }))`
 	before := eval[string](p, sizes)
 	all := map[string]bool{"fail": true, "hang": true, "flood": true, "leak": true, "database": true}
 	for i, sec := range []float64{200, 5e4, 9e6} {
@@ -120,7 +120,7 @@ func TestASwitchThatCannotBeHadSaysWhyAndSendsNothing(t *testing.T) {
 	f.send("state", s)
 	p := newPage(t, f.server.URL, desk).open()
 	p.eventually("the reason is there", textIs("say-database", "This database is not ours to stop."))
-	p.eventually("the other one too", textHas("say-kill", "--workers 2"))
+	p.eventually("the other one too", textHas("say-kill", "-workers 2"))
 	for _, id := range []string{"fault-database", "fault-kill"} {
 		require.Equal(t, "true", eval[string](p, `document.getElementById("`+id+`").getAttribute("aria-disabled")`))
 		p.click(id)

@@ -66,7 +66,9 @@ func TestTheTimelineKnowsTheOrderOfThings(t *testing.T) {
 
 func TestScalesAreRoundAndGapsStayGaps(t *testing.T) {
 	check(t, "plot.js", []unit{
-		{`return [0, 1, 1.01, 3, 20, 21, 99, 101, NaN].map((v) => m.nice(v))`, `[1,1,2,5,20,50,100,200,1]`},
+		{`return [0, 1, 1.01, 3, 20, 21, 99, 101, NaN].map((v) => m.nice(v))`, `[1,1,1.5,3,20,30,100,150,1]`},
+		{`return [0, 100, 101, 1000, NaN].map((v) => m.decade(v, 100))`, `[100,100,1000,1000,100]`},
+		{`return [m.height(5, 10), m.height(20, 10), m.height(0, 10), m.height(1, 100, 0.01), m.height(0, 100, 0.01), m.height(1e9, 100, 0.01)]`, `[0.5,1,0,0.5,0,1]`},
 		{`return [0, 1, 2 ** 20, 2 ** 20 + 1].map((v) => m.niceBytes(v, 1024))`, `[1024,1024,1048576,2097152]`},
 		{`return m.runs([0, 250, 500, 750, 9000, 9250], [1, null, 2, 3, 4, 5])`, `[[0,0],[2,3],[4,5]]`},
 		{`return [m.runs([], []), m.runs([0], [null])]`, `[[],[]]`},
@@ -88,14 +90,14 @@ func TestASwitchShowsWhatWasAskedUntilTheServiceAnswers(t *testing.T) {
 		{`const w = new m.Wish(1000); w.ask(true, 0); return [w.shown(false, 500), w.shown(true, 600), w.shown(false, 700)]`, `[true,true,false]`},
 		{`const w = new m.Wish(1000); w.ask(true, 0); return [w.shown(false, 999), w.shown(false, 1000)]`, `[true,false]`},
 		{`const w = new m.Wish(1000); w.ask(true, 0); w.drop(); return w.shown(false, 1)`, `false`},
-		{`return [m.possible({}, "kill").can, m.possible({can: {kill: false}}, "kill"), m.possible({can: {kill: false}, why: {kill: "No."}}, "kill").why]`, `[true,{"can":false,"why":"One process only: start the service with --workers 2 or more."},"No."]`},
+		{`return [m.possible({}, "kill").can, m.possible({can: {kill: false}}, "kill"), m.possible({can: {kill: false}, why: {kill: "No."}}, "kill").why]`, `[true,{"can":false,"why":"One process only: start the service with -workers 2 or more."},"No."]`},
 		{`return m.FAULTS.map((f) => f.id)`, `["fail","hang","flood","database","leak","kill"]`},
 	})
 }
 
 func TestTheBreakersStateIsReadFromEventsToo(t *testing.T) {
 	check(t, "panels/breaker.js", []unit{
-		{`return ["titles is open for 3s, by rule ratio", "titles is half-open", "titles is closed", "reopened", "", null].map(m.announced)`, `["open","half-open","closed","","",""]`},
+		{`return ["open: upstream, for 3s", "half-open: upstream", "upstream is closed", "reopened", "", null].map(m.announced)`, `["open","half-open","closed","","",""]`},
 		{`return [m.stateOf("open"), m.stateOf("ajar"), m.stateOf(undefined)]`, `["open","",""]`},
 	})
 }
@@ -103,7 +105,9 @@ func TestTheBreakersStateIsReadFromEventsToo(t *testing.T) {
 func TestTheAuditLogKeepsTheLatestOnce(t *testing.T) {
 	check(t, "panels/emitter.js", []unit{
 		{`const l = new m.Log(); const e = {t: 1, kind: "a", text: "x"}; return [l.add(e), l.add(e), l.events.length]`, `[true,false,1]`},
-		{`const l = new m.Log(); for (let t = 1; t <= 80; t++) l.add({t, kind: "a", text: ""}); return [l.events.length, l.events[0].t, l.add({t: 2, kind: "old"})]`, `[50,80,false]`},
+		{`const l = new m.Log(); for (let t = 1; t <= 900; t++) l.add({t, kind: "a", text: ""}); return [l.events.length, l.events[0].t, l.add({t: 2, kind: "old"}), m.fold(l.events).length]`, `[400,900,false,50]`},
+		{`const e = (t, kind) => ({t, kind, text: kind + t}); return m.fold([e(9, "login"), e(8, "link.created"), e(7, "login"), e(6, "breaker"), e(5, "breaker"), e(4, "login")]).map((r) => r.text + r.n)`,
+			`["login92","link.created81","breaker61","breaker51","login41"]`},
 		{`const l = new m.Log(); l.add({}); l.add({t: "x", text: 5}); return l.events`, `[{"t":null,"kind":"event","text":""}]`},
 	})
 }

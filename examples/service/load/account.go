@@ -15,6 +15,8 @@ import (
 const (
 	password  = "correct horse battery staple"
 	mostLinks = 12 // of an account; the oldest are removed
+
+	requestsPerConn = 16 // on average
 )
 
 // account is one user.
@@ -144,6 +146,9 @@ func (g *Generator) send(ctx context.Context, method, path, token string, body a
 	if err != nil {
 		return 0, nil, err
 	}
+	// Of users some leave and others come. With connections that stay for ever, one
+	// process of a cluster would have all of them and the others none.
+	req.Close = rand.N(requestsPerConn) == 0
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

@@ -19,7 +19,7 @@ import (
 // errAttemptTimeout is the cause of the end of an attempt that took too long.
 var errAttemptTimeout = errors.New("upstream: the attempt took too long")
 
-const attemptTimeout = 300 * time.Millisecond
+const attemptTimeout = 2 * time.Second
 
 // Client asks the Server, behind retry ▸ breaker ▸ bulkhead ▸ attempt timeout.
 // Its guards are there to be looked at.
@@ -37,6 +37,7 @@ type Client struct {
 // The numbers of the guards, which are also on show.
 const (
 	maxAttempts  = 3
+	slots        = 8 // of the bulkhead
 	BudgetTokens = 20
 	TripsAfter   = 5
 	MaxWaiting   = 16
@@ -57,9 +58,9 @@ func NewClient(base string, onChange func(breaker.StateChange)) *Client {
 	})
 	c.Breaker = breaker.MustNew(breaker.Config{
 		Name: "upstream", ConsecutiveFailures: TripsAfter,
-		// Four calls that are slow at one time are enough, too: a server that
+		// A bulkhead full of calls that are slow is enough, too: a server that
 		// hangs is found out before the first of its calls returns.
-		SlowCall: attemptTimeout * 2 / 3, SlowInFlight: 4,
+		SlowCall: attemptTimeout * 3 / 4, SlowInFlight: slots,
 		OpenFor: 500 * time.Millisecond, MaxOpenFor: 2 * time.Second,
 		Classify: func(ctx context.Context, err error) breaker.Outcome {
 			if errors.Is(err, bulkhead.ErrFull) {
@@ -70,7 +71,7 @@ func NewClient(base string, onChange func(breaker.StateChange)) *Client {
 		Hooks: breaker.Hooks{OnStateChange: onChange},
 	})
 	c.Bulkhead = bulkhead.MustNew(bulkhead.Config{
-		Name: "upstream", Limit: 8, MaxWaiting: MaxWaiting, MaxWait: 200 * time.Millisecond,
+		Name: "upstream", Limit: slots, MaxWaiting: MaxWaiting, MaxWait: 500 * time.Millisecond,
 	})
 	return c
 }

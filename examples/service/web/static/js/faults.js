@@ -18,17 +18,17 @@ export const FAULTS = [
     cards: ["retry", "breaker"],
     effect(s, h) {
       const b = breaker(s, h);
-      return b.state === "open" ? `Breaker open; next probe in ${b.value}` : b.state === "half-open" ? "Breaker half-open, probing" : `Breaker closed; failures ${b.value}`;
+      return b.state === "open" ? `Breaker open; next probe in ${b.value}` : b.state === "half-open" ? "Breaker half-open, probing" : `Breaker closed; failures in a row: ${b.value}`;
     },
   },
   {
     id: "hang",
     title: "Upstream hangs",
-    say: "The bulkhead fills up: its slots are stuck, all else stays fast.",
+    say: "The bulkhead fills and refuses, then the breaker opens. All else stays fast.",
     cards: ["bulkhead", "breaker"],
     effect(s, h) {
       const b = bulkhead(s, h);
-      return `${count(b.use)} of ${count(b.limit)} slots taken, ${count(b.wait)} wait`;
+      return `${count(b.use)} of ${count(b.limit)} slots, ${count(b.wait)} wait; breaker ${breaker(s, h).state}`;
     },
   },
   {
@@ -71,11 +71,14 @@ export const FAULTS = [
   },
 ];
 
+// sentence makes one of words that an error is made of.
+const sentence = (words) => words.charAt(0).toUpperCase() + words.slice(1) + (words.endsWith(".") ? "" : ".");
+
 // possible says whether a fault can be had, and if not, why.
 export function possible(s, id) {
   if (get(s, "can." + id) !== false) return { can: true, why: "" };
   const why = str(s, "why." + id);
-  return { can: false, why: why || (id === "kill" ? "One process only: start the service with --workers 2 or more." : "Not to be had in this mode.") };
+  return { can: false, why: sentence(why || (id === "kill" ? "One process only: start the service with -workers 2 or more." : "Not to be had in this mode.")) };
 }
 
 // isOn says whether the service has a fault switched on; null if it did not say.

@@ -4,12 +4,14 @@
 
 import { WINDOW } from "./series.js";
 
-// nice returns the smallest of 1, 2, 5 × 10ⁿ that is at least v, and `least`
-// if that is more.
+const STEPS = [1, 1.5, 2, 3, 4, 5, 6, 8, 10];
+
+// nice returns the smallest of STEPS × 10ⁿ that is at least v, and `least` if
+// that is more.
 export function nice(v, least = 1) {
   if (!(v > least)) return least;
   const p = 10 ** Math.floor(Math.log10(v));
-  for (const m of [1, 2, 5, 10]) if (m * p >= v * (1 - 1e-9)) return m * p;
+  for (const m of STEPS) if (m * p >= v * (1 - 1e-9)) return m * p;
   return 10 * p;
 }
 
@@ -17,6 +19,20 @@ export function nice(v, least = 1) {
 export function niceBytes(v, least = 1 << 20) {
   if (!(v > least)) return least;
   return 2 ** Math.ceil(Math.log2(v) - 1e-9);
+}
+
+// decade returns the smallest of 10ⁿ that is at least v, and `least` if that is
+// more.
+export function decade(v, least = 1) {
+  return v > least ? 10 ** Math.ceil(Math.log10(v) - 1e-9) : least;
+}
+
+// height returns where v is between the bottom (0) and the top (1) of an axis:
+// one that starts at nothing or, given `low`, a logarithmic one that starts
+// there. What is outside is at the edge.
+export function height(v, top, low = 0) {
+  const part = low > 0 ? Math.log(Math.max(v, low) / low) / Math.log(top / low) : v / top;
+  return Math.max(0, Math.min(1, part));
 }
 
 // runs cuts a list of values into stretches to be drawn without a break: from
@@ -121,7 +137,8 @@ const DASHES = { solid: [], dashed: [5, 4], dotted: [1.5, 3] };
 
 // Plot draws the lines it is given:
 //   {name, color: "--ok", style: "solid|dashed|dotted", fill: bool, stack: bool}
-// options: format (of the axis), least (of the top), top (fixed), nice.
+// options: format (of the axis), least (of the top), top (fixed), nice, and low,
+// which makes the axis logarithmic from there.
 export class Plot extends Drawing {
   constructor(canvas, lines, options = {}) {
     super(canvas);
@@ -149,9 +166,9 @@ export class Plot extends Drawing {
     const edges = stack(stacked, track.values);
     const top = this.top(track, edges);
     const x = (t) => box.right - ((now - t) / WINDOW) * (box.right - box.left);
-    const y = (v) => box.bottom - (Math.min(v, top * 1.02) / top) * (box.bottom - box.top);
+    const y = (v) => box.bottom - height(v, top, this.options.low) * (box.bottom - box.top);
 
-    this.grid(ctx, box, top);
+    this.grid(ctx, box, y, this.marks(top));
     ctx.save();
     ctx.beginPath();
     ctx.rect(box.left, 0, box.right - box.left, h - 14);
@@ -162,17 +179,25 @@ export class Plot extends Drawing {
       this.line(ctx, l, track.t, high, low, x, y, box);
     }
     ctx.restore();
-    this.axis(ctx, box, top, h);
+    this.axis(ctx, box, y, this.marks(top), h);
   }
 
-  grid(ctx, box, top) {
+  // marks are the values with a line of the grid, the top last.
+  marks(top) {
+    if (!this.options.low) return [0, top / 2, top];
+    const out = [];
+    for (let v = this.options.low; v < top * 1.001; v *= 10) out.push(v);
+    return out;
+  }
+
+  grid(ctx, box, y, marks) {
     ctx.lineWidth = 1;
     ctx.strokeStyle = color("--grid");
     ctx.beginPath();
-    for (const part of [0, 0.5, 1]) {
-      const y = Math.round(box.bottom - part * (box.bottom - box.top)) + 0.5;
-      ctx.moveTo(box.left, y);
-      ctx.lineTo(box.right, y);
+    for (const v of marks) {
+      const line = Math.round(y(v)) + 0.5;
+      ctx.moveTo(box.left, line);
+      ctx.lineTo(box.right, line);
     }
     for (const ago of [15, 30, 45]) {
       const x = Math.round(box.right - (ago / 60) * (box.right - box.left)) + 0.5;
@@ -218,12 +243,13 @@ export class Plot extends Drawing {
     }
   }
 
-  axis(ctx, box, top, h) {
+  axis(ctx, box, y, marks, h) {
     ctx.font = FONT;
     ctx.fillStyle = color("--faint");
     ctx.textBaseline = "alphabetic";
     ctx.textAlign = "left";
-    ctx.fillText(this.options.format(top), box.left, box.top - 4);
+    // A linear axis needs its top alone; of a logarithmic one each line is named.
+    for (const v of this.options.low ? marks.slice(1) : marks.slice(-1)) ctx.fillText(this.options.format(v), box.left, y(v) - 4);
     ctx.fillText("60 s ago", box.left, h - 3);
     ctx.textAlign = "center";
     ctx.fillText("30 s", (box.left + box.right) / 2, h - 3);

@@ -198,7 +198,10 @@ export function mountLinks() {
   load();
   // Hits grow by being followed, which happens in another tab.
   document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && load());
-  rows.addEventListener("click", (e) => e.target.closest("a") && setTimeout(load, 700));
+  rows.addEventListener("click", (e) => {
+    // The service writes hits down once a second.
+    if (e.target.closest("a")) for (const ms of [500, 2000]) setTimeout(load, ms);
+  });
   return { load };
 }
 
@@ -207,18 +210,19 @@ export function mountLinks() {
 export function mountImport(links) {
   const zone = $("drop");
   let waiting = false; // an import of ours runs
-  let id = ""; // its name in progress events, as soon as one was heard
+  let id = ""; // its name in progress events
   let started = 0;
 
   async function run(button, blob, name) {
     await busy(button, "import-say", async () => {
       await ensure();
       waiting = true;
+      id = crypto.getRandomValues(new Uint32Array(2)).join("-");
       started = performance.now();
       report("import-say", `${name}, ${bytes(blob.size)} …`);
       show(0, 0);
       try {
-        const res = await api.authed("POST", "/api/links/import", { body: blob, headers: { "Content-Type": "text/csv" }, timeout: 120_000 });
+        const res = await api.authed("POST", "/api/links/import", { body: blob, headers: { "Content-Type": "text/csv", "X-Import-Id": id }, timeout: 120_000 });
         const v = await res.json().catch(() => ({}));
         const refused = list(v, "rejected");
         const n = num(v, "imported", 0);
@@ -279,9 +283,7 @@ export function mountImport(links) {
 
   return {
     progress(p) {
-      // Imports of others are told of as well; ours is the one that begins now.
-      if (!waiting || (id && str(p, "id") !== id)) return;
-      id = str(p, "id");
+      if (!waiting || str(p, "id") !== id) return; // imports of others are told of as well
       const total = num(p, "total", 0);
       show(total > 0 ? num(p, "done", 0) / total : 0, num(p, "rows", 0));
     },

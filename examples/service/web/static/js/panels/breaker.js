@@ -1,5 +1,5 @@
 // The breaker: its state, the last minute of it, and what decides what comes next.
-import { num, str, count, percent, ns, rate } from "../format.js";
+import { num, str, count, ns, rate } from "../format.js";
 import { share } from "../series.js";
 import { $, text, attr, badge, meter, changed, say } from "../dom.js";
 import { Timeline } from "../plot.js";
@@ -20,14 +20,12 @@ export function announced(words) {
 
 export function view(s, h) {
   const state = stateOf(str(s, "breaker.state") || str(s, "breaker.stats.state"));
-  const calls = num(s, "breaker.calls") ?? (num(s, "breaker.stats.window_calls", 0) || num(s, "breaker.stats.count_calls", 0));
-  const failures = num(s, "breaker.failures") ?? (num(s, "breaker.stats.window_failures", 0) || num(s, "breaker.stats.count_failures", 0));
-  const threshold = num(s, "breaker.threshold");
-  const ratio = share(failures, calls);
+  const trips = num(s, "breaker.threshold");
+  const inRow = num(s, "breaker.stats.consecutive_failures");
   const left = num(s, "breaker.stats.retry_after_ns", 0);
   const whole = num(s, "breaker.stats.open_for_ns", 0);
   const v = {
-    state, threshold, ratio, calls, failures,
+    state, trips,
     refused: num(s, "breaker.stats.refused"),
     refusing: h.rate("breaker.stats.refused"),
     opened: num(s, "breaker.stats.opened"),
@@ -44,11 +42,9 @@ export function view(s, h) {
     v.value = `${count(good)} good, ${count(probes)} under way`;
     v.part = share(good, good + Math.max(1, probes));
   } else {
-    const least = num(s, "breaker.min_calls");
-    v.label = "Failures";
-    v.value = ratio === null ? "no calls" : `${percent(ratio)} of ${count(calls)}`;
-    if (ratio !== null && least !== null && calls < least) v.value += `, ${count(least)} count`;
-    v.part = ratio ?? 0;
+    v.label = "Failures in a row";
+    v.value = trips === null ? count(inRow) : `${count(inRow)} of ${count(trips)}`;
+    v.part = share(inRow, trips) ?? 0;
   }
   return v;
 }
@@ -68,12 +64,8 @@ export function mount({ strip }) {
     for (const name of STATES) attr($("node-" + name), "data-on", v.state === name ? LEVELS[name] : null);
     text($("breaker-label"), v.label);
     text($("breaker-value"), v.value);
-    const closed = v.state === "closed" || v.state === "";
-    meter($("breaker-meter"), v.part, `${v.label}: ${v.value}`, closed ? (v.threshold !== null && v.ratio !== null && v.ratio >= v.threshold ? "bad" : "ok") : LEVELS[v.state]);
-    const mark = $("breaker-mark");
-    mark.style.setProperty("--at", v.threshold ?? 0);
-    mark.hidden = !closed || v.threshold === null;
-    text($("breaker-threshold"), v.threshold === null ? "–" : percent(v.threshold));
+    meter($("breaker-meter"), v.part, `${v.label}: ${v.value}`, v.state === "closed" && v.part > 0 ? "warn" : LEVELS[v.state]);
+    text($("breaker-threshold"), count(v.trips));
     text($("breaker-refused"), rate(v.refusing));
     text($("breaker-failures"), count(v.failed));
     text($("breaker-opened"), count(v.opened));

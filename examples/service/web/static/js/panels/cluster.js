@@ -11,6 +11,7 @@ export function view(s) {
       pid: num(w, "pid"),
       restarts: num(w, "restarts"),
       rss: num(w, "rss"),
+      requests: num(w, "requests"),
       state: str(w, "state") || (ready ? "ready" : "starting"),
       ready,
       self: num(w, "pid") !== null && num(w, "pid") === num(s, "pid"),
@@ -20,7 +21,7 @@ export function view(s) {
 }
 
 function row() {
-  return el("tr", {}, el("th", { scope: "row", class: "num" }), el("td"), el("td", { class: "num" }), el("td", { class: "num" }), el("td", { class: "num" }));
+  return el("tr", {}, el("th", { scope: "row", class: "num" }), el("td"), el("td", { class: "num" }), el("td", { class: "num" }), el("td", { class: "num" }), el("td", { class: "num" }));
 }
 
 export function mount() {
@@ -28,12 +29,13 @@ export function mount() {
   return (s) => {
     const v = view(s);
     children($("workers"), v.rows, row, (tr, r) => {
-      const [id, state, pid, restarts, rss] = tr.children;
+      const [id, state, pid, restarts, requests, rss] = tr.children;
       text(id, count(r.id));
       text(state, r.state + (r.self ? ", answers you" : ""));
       attr(state, "data-level", r.ready ? "ok" : "bad");
       text(pid, r.pid ? String(r.pid) : "–");
       text(restarts, count(r.restarts));
+      text(requests, count(r.requests));
       text(rss, bytes(r.rss));
     });
     const n = v.rows.length;

@@ -2,7 +2,8 @@
 import { num, str, list, count, clock } from "../format.js";
 import { $, text, attr, el, children, badge } from "../dom.js";
 
-const KEEP = 50;
+const KEEP = 400; // events
+const SHOW = 50; // rows
 
 // Log keeps the latest audit events, each once, however often it is sent.
 export class Log {
@@ -21,6 +22,28 @@ export class Log {
     if (this.events.length > KEEP) this.events.length = KEEP;
     return this.events.includes(event);
   }
+}
+
+// What happens all the time shares a row, lest it hides what happens seldom.
+const ROUTINE = ["link.created", "link.deleted", "login", "account.created"];
+
+// fold makes rows of events, the newest first: routine ones of a kind, with none
+// of another sort between them, are one row with its latest text and their number.
+export function fold(events) {
+  const rows = [];
+  let open = {}; // kind → row, since the last event that is not routine
+  for (const e of events) {
+    const routine = ROUTINE.includes(e.kind);
+    if (routine && open[e.kind]) {
+      open[e.kind].n++;
+      continue;
+    }
+    const row = { ...e, n: 1 };
+    rows.push(row);
+    if (routine) open[e.kind] = row;
+    else open = {};
+  }
+  return rows.slice(0, SHOW);
 }
 
 const LEVELS = { breaker: "warn", memory: "warn", worker: "warn", fault: "bad", "refresh.reused": "bad" };
@@ -49,10 +72,10 @@ export function mountLog(log) {
   function draw() {
     due = false;
     $("audit-empty").hidden = log.events.length > 0;
-    children(rows, log.events, row, (li, e) => {
+    children(rows, fold(log.events), row, (li, e) => {
       const [time, kind, words] = li.children;
       text(time, clock(e.t));
-      text(kind, e.kind);
+      text(kind, e.n > 1 ? `${e.kind} × ${count(e.n)}` : e.kind);
       text(words, e.text);
       attr(li, "data-level", LEVELS[e.kind] ?? "none");
     });

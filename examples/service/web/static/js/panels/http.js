@@ -2,7 +2,7 @@
 import { num, rate, ms, count, percent } from "../format.js";
 import { share } from "../series.js";
 import { $, text } from "../dom.js";
-import { Plot } from "../plot.js";
+import { Plot, decade } from "../plot.js";
 
 export function view(s, h) {
   const ok = h.rate("http.ok");
@@ -33,7 +33,7 @@ export function mount({ track }) {
   const times = new Plot($("plot-latency"), [
     { name: "p99", color: "--wait", fill: true },
     { name: "p50", color: "--ink-2", style: "dashed" },
-  ], { format: ms, least: 10 });
+  ], { format: ms, least: 100, nice: decade, low: 0.1 });
   return (s, h) => {
     const v = view(s, h);
     t.push(s.t, v);
