@@ -37,6 +37,7 @@ type process struct {
 	cmd   *exec.Cmd
 	url   string
 	ended chan error
+	gone  chan struct{} // closed when it has ended
 
 	mu  sync.Mutex // guards out
 	out strings.Builder
@@ -44,8 +45,8 @@ type process struct {
 
 func launch(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{t: t, cmd: exec.Command(os.Args[0], append([]string{"-rounds", "100"}, args...)...), ended: make(chan error, 1)}
-	p.cmd.Env = append(append(os.Environ(), asService+"=1", "DATABASE_URL=", "REDIS_ADDR="), env...)
+	p := &process{t: t, cmd: exec.Command(os.Args[0], append([]string{"-rounds", "100"}, args...)...), ended: make(chan error, 1), gone: make(chan struct{})}
+	p.cmd.Env = append(append(os.Environ(), asService+"=1", "DATABASE_URL=", "REDIS_ADDR=", "TMPDIR="+t.TempDir()), env...)
 	p.cmd.Stderr = &lockedWriter{p: p}
 	stdout, err := p.cmd.StdoutPipe()
 	require.NoError(t, err)
@@ -60,9 +61,11 @@ func launch(t *testing.T, env []string, args ...string) *process {
 			_, _ = (&lockedWriter{p}).Write(append(lines.Bytes(), '\n'))
 		}
 		p.ended <- p.cmd.Wait()
+		close(p.gone)
 	}()
 	t.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
+		<-p.gone
 		if t.Failed() {
 			t.Log(p.text())
 		}
