@@ -3,17 +3,21 @@
 // for each order that waits for ever. Each is told by its kind and its line
 // within seconds, as the interval is short; in a service it is ten seconds.
 // Then memory becomes short: a profile is written, and orders are given up.
+// All of it is to be seen on a live page, whose address is printed first.
 //
 //	go run ./examples/memwatch
+//	go run ./examples/memwatch -addr 127.0.0.1:8080 -for 10m
 package main
 
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log"
 	"os"
+	"os/signal"
 	"runtime/debug"
 	"time"
 
@@ -22,11 +26,17 @@ import (
 
 const (
 	interval = 40 * time.Millisecond
+	pace     = 2 * time.Millisecond
 	patience = time.Minute
 )
 
 func main() {
-	if err := run(os.Stdout); err != nil {
+	addr := flag.String("addr", "127.0.0.1:0", "address of the live page; keep it where only operators are")
+	keep := flag.Duration("for", 0, "how long to go on after the story, with a healthy shop, for those who look at the page")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Stdout, *addr, *keep); err != nil && ctx.Err() == nil {
 		log.Fatal(err)
 	}
 }
@@ -81,29 +91,55 @@ var scenes = []struct {
 	}, memwatch.Suspect, memwatch.Goroutines},
 }
 
-func run(out io.Writer) error {
+// run tells the story. The page has a Watcher of its own, which is there for all
+// of it, as in a service. Each scene begins with a new one, which knows nothing
+// of those before: so it is sure sooner.
+func run(ctx context.Context, out io.Writer, addr string, keep time.Duration) (err error) {
+	watching, stop := context.WithCancel(ctx)
+	w := memwatch.MustNew(memwatch.Config{Name: "shop", Interval: interval, Limit: 4 << 30})
+	page, err := show(addr, w)
+	if err != nil {
+		stop()
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- w.Run(watching) }()
+	defer func() {
+		closed := page.close()
+		stop()
+		if late := <-ended; !errors.Is(late, context.Canceled) {
+			err = errors.Join(err, late) // Run ends with its ctx
+		}
+		err = errors.Join(err, closed)
+	}()
+	fmt.Fprintf(out, "live: %s\n", page.url)
+
 	for _, scene := range scenes {
 		fmt.Fprintf(out, "== %s\n", scene.name)
-		report, err := watch(scene.serve, scene.enough, scene.class)
+		report, err := watch(ctx, scene.serve, scene.enough, scene.class)
 		if err != nil {
 			return fmt.Errorf("%s: %w", scene.name, err)
 		}
 		fmt.Fprintf(out, "%v\n", report)
 	}
 	fmt.Fprintln(out, "== memory is short")
-	return short(out)
+	if err := short(ctx, out); err != nil {
+		return err
+	}
+	goOn(ctx, keep)
+	return nil
 }
 
 // short lets orders pile up under a limit. From pressure medium on a profile is
 // written once, and at critical all orders are given up, until the pressure is
 // normal again.
-func short(out io.Writer) error {
+func short(ctx context.Context, out io.Writer) error {
 	dir, err := os.MkdirTemp("", "memwatch")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir) // a service keeps it
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var told []string
 	giveUp := make(chan struct{}, 1)
@@ -127,8 +163,8 @@ func short(out io.Writer) error {
 	ended := make(chan error, 1)
 	go func() { ended <- w.Run(ctx) }()
 	s, serving := newShop(), true
-	pace := time.NewTicker(2 * time.Millisecond)
-	defer pace.Stop()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
 	for serving {
 		for range 10 {
 			s.place()
@@ -139,9 +175,9 @@ func short(out io.Writer) error {
 			for serving && ctx.Err() == nil {
 				s.ship(s.place())
 				serving = w.Pressure().Level != memwatch.Normal || w.Stats().Actions[0].Busy
-				<-pace.C
+				<-tick.C
 			}
-		case <-pace.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			serving = false
 		}
@@ -162,11 +198,27 @@ func short(out io.Writer) error {
 	return nil
 }
 
+// goOn runs a healthy shop for a while, so that the page has something to show.
+func goOn(ctx context.Context, keep time.Duration) {
+	ctx, cancel := context.WithTimeout(ctx, keep)
+	defer cancel()
+	s := newShop()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
+	for ctx.Err() == nil {
+		s.ship(s.place())
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // watch serves orders until the watcher's verdict is enough, with the class that
 // the scene is about (with the race detector, whose own memory is outside of
 // Go, that grows first) and the line.
-func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (memwatch.Report, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+func watch(ctx context.Context, serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (memwatch.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	w := memwatch.MustNew(memwatch.Config{Name: "shop", Interval: interval, Limit: 4 << 30})
 	ended := make(chan error, 1)
@@ -179,8 +231,8 @@ func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (me
 	}()
 
 	s := newShop()
-	pace := time.NewTicker(2 * time.Millisecond)
-	defer pace.Stop()
+	tick := time.NewTicker(pace)
+	defer tick.Stop()
 	for {
 		for range 10 {
 			serve(s)
@@ -194,7 +246,7 @@ func watch(serve func(*shop), enough memwatch.Verdict, class memwatch.Class) (me
 			}
 		}
 		select {
-		case <-pace.C:
+		case <-tick.C:
 		case <-ctx.Done():
 			return memwatch.Report{}, ctx.Err()
 		}
