@@ -41,7 +41,7 @@ help: ## print this list
 
 .PHONY: demo
 demo: ## run the demo service, and open the page that it prints (ARGS="-workers 3" for its flags)
-	cd examples/service && go run . $(ARGS)
+	cd examples/service && go run . -load $(ARGS)
 
 .PHONY: test
 test: ## all modules, race detector, shuffled

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -59,9 +60,10 @@ func TestEveryOrderOfGuardsIsLegal(t *testing.T) {
 		}
 		var fn step
 		ran := 0
-		call := step(func(ctx context.Context) (string, error) { ran++; return fn(ctx) })
-		for i := len(order) - 1; i >= 0; i-- {
-			call = wraps[order[i]](call)
+		var call step
+		call = func(ctx context.Context) (string, error) { ran++; return fn(ctx) }
+		for _, i := range slices.Backward(order) {
+			call = wraps[i](call)
 		}
 
 		fn = func(context.Context) (string, error) { return "well", nil }

@@ -304,11 +304,12 @@ func (w *world) guard(i int, through func(context.Context) (uint64, error)) func
 		if t.deepest > i {
 			return v, err
 		}
-		if err == nil {
+		switch {
+		case err == nil:
 			w.wrong("guard %d returned no error and called nothing", i)
-		} else if isRefusal(i, err) {
+		case isRefusal(i, err):
 			s.refused.Add(1)
-		} else {
+		default:
 			s.gone.Add(1)
 			if early {
 				s.early.Add(1)

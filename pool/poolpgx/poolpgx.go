@@ -96,8 +96,11 @@ func Close(c *pgx.Conn) error {
 	}
 	pc.Frontend().Send(&pgproto3.Terminate{})
 	deadline, _ := ctx.Deadline()
-	if pc.Conn().SetDeadline(deadline) == nil && pc.Frontend().Flush() == nil {
-		awaitEnd(ctx, pc, deadline)
+	if pc.Conn().SetDeadline(deadline) == nil && pc.Frontend().Flush() == nil && awaitEnd(ctx, pc, deadline) {
+		// Nothing is left to close on the server. Over TLS, Close complains
+		// that it can't say goodbye to one that has hung up, as it was asked to.
+		_ = c.Close(ctx)
+		return nil
 	}
 	return c.Close(ctx)
 }
@@ -105,8 +108,9 @@ func Close(c *pgx.Conn) error {
 // awaitEnd waits for the server to close the socket, which it does when the
 // process for this connection has ended. What it still says is nobody's
 // business. A query that runs is cancelled, again and again, as a request that
-// arrives before the query has begun does nothing.
-func awaitEnd(ctx context.Context, pc *pgconn.PgConn, deadline time.Time) {
+// arrives before the query has begun does nothing. It tells whether the server
+// has closed.
+func awaitEnd(ctx context.Context, pc *pgconn.PgConn, deadline time.Time) (ended bool) {
 	for busy := pc.IsBusy(); ; {
 		until := deadline
 		if busy {
@@ -116,11 +120,12 @@ func awaitEnd(ctx context.Context, pc *pgconn.PgConn, deadline time.Time) {
 			}
 		}
 		if pc.Conn().SetReadDeadline(until) != nil {
-			return
+			return false
 		}
 		_, err := io.Copy(io.Discard, pc.Conn())
 		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(deadline) {
-			return
+			// Over TLS, a server that hangs up without a word is an unexpected end.
+			return err == nil || errors.Is(err, io.ErrUnexpectedEOF)
 		}
 	}
 }

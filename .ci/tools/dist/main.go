@@ -87,7 +87,8 @@ func checkout(root string) (string, error) {
 }
 
 // moduleDirs lists the modules that people import: the core and the adapters.
-// Dotted folders, test data and the modules below examples are programs of ours.
+// Dotted folders, test data, tests in browsers and the modules below examples
+// are programs of ours.
 func moduleDirs(tree string) ([]string, error) {
 	var dirs []string
 	err := filepath.WalkDir(tree, func(path string, d fs.DirEntry, err error) error {
@@ -95,7 +96,7 @@ func moduleDirs(tree string) ([]string, error) {
 			return err
 		}
 		name := d.Name()
-		if d.IsDir() && path != tree && (strings.HasPrefix(name, ".") || name == "examples" || name == "testdata") {
+		if d.IsDir() && path != tree && (strings.HasPrefix(name, ".") || name == "examples" || name == "testdata" || name == "browsertest") {
 			return filepath.SkipDir
 		}
 		if name == "go.mod" {

@@ -15,10 +15,6 @@ func (s *Store) openPostgres(cfg Config) (engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	pc.Destroy = func(c *pgx.Conn) error {
-		_ = poolpgx.Close(c) // over TLS it complains that the server has hung up first, as it was asked to
-		return nil
-	}
 	return newEngine(s, cfg, pc, func(c *pgx.Conn) conn { return pgConn{c} })
 }
 
