@@ -124,7 +124,8 @@ func pointers(t reflect.Type) bool {
 // Track takes note of object until it is collected. It reports whether object
 // is tracked: not if it is nil, and not if Max are; then it is only counted.
 // To track it again changes nothing. With Done and the collection it costs one
-// or two microseconds, and some 250 bytes until then.
+// or two microseconds, and some 250 bytes until then: 150 of heap, the rest the
+// runtime's own for the weak pointer and the cleanup.
 func (t *Tracker[T]) Track(object *T) bool {
 	if object == nil {
 		return false

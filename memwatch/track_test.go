@@ -363,3 +363,31 @@ func TestTrackerDoesNotAllocateForWhatItHas(t *testing.T) {
 	runtime.KeepAlive(kept)
 	runtime.KeepAlive(other)
 }
+
+// What tracking an object keeps until it is collected, whether it is done or
+// not, is what the comment of Track says.
+func TestTrackerKeepsThatManyBytesForAnObject(t *testing.T) {
+	const n = 100_000
+	objects := make([]*session, n)
+	for i := range objects {
+		objects[i] = new(session)
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	tr := MustNewTracker[session](TrackerConfig{Max: n})
+	for i, s := range objects {
+		if !tr.Track(s) || i%2 == 0 && !tr.Done(s) {
+			t.Fatal("not tracked")
+		}
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	heap := (float64(after.HeapAlloc) - float64(before.HeapAlloc)) / n
+	outside := (float64(after.Sys-after.HeapSys) - float64(before.Sys-before.HeapSys)) / n
+	t.Logf("%.0f bytes of heap for each, and %.0f of the runtime's own", heap, outside)
+	require.Greater(t, heap, 60.0, "the measurement is of something")
+	require.Less(t, heap, 170.0)
+	require.Equal(t, n, tr.Stats().Live)
+	runtime.KeepAlive(objects)
+}
