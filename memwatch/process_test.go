@@ -264,6 +264,7 @@ func TestProcessThatLeaksIsNamedByItsLine(t *testing.T) {
 		"append":   "memwatch_test.leakAppend",
 	} {
 		t.Run(mode, func(t *testing.T) {
+			t.Parallel() // a process is idle for most of its life
 			r := run(t, mode)
 			require.GreaterOrEqual(t, r.Verdict, memwatch.Suspect, "%s", r)
 			require.Equal(t, memwatch.Heap, r.Class, "%s", r)
