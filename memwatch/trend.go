@@ -15,6 +15,7 @@ const (
 	stillRising = 0.6      // share of the whole slope that its last part must keep
 	fewest      = 20       // points below which nothing is tested
 	straight    = 20       // times its residuals' deviation that no wandering process rises
+	maxPicks    = 64       // partitions after which pick sorts the rest
 )
 
 // point is one value of a series at a time since the watcher began.
@@ -75,7 +76,7 @@ func normal(s, variance float64) float64 {
 	return (s - math.Copysign(1, s)) / math.Sqrt(variance)
 }
 
-// slopes returns the slopes between all pairs of points, sorted.
+// slopes returns the slopes between all pairs of points, in no order.
 func slopes(pts []point) []float64 {
 	out := make([]float64, 0, len(pts)*(len(pts)-1)/2)
 	for i, p := range pts {
@@ -85,23 +86,59 @@ func slopes(pts []point) []float64 {
 			}
 		}
 	}
-	slices.Sort(out)
 	return out
 }
 
-// middle is the median of values, which it sorts.
-func middle(values []float64) float64 {
-	slices.Sort(values)
-	return median(values)
+// pick is the k-th least of values. It puts it where sorting would, with what is
+// not greater before it and what is not less behind. That takes a few looks at
+// each value, where sorting all pairs of a ring takes most of an analysis.
+func pick(values []float64, k int) float64 {
+	lo, hi := 0, len(values)-1
+	for round := 0; lo < hi; round++ {
+		if round == maxPicks { // values as made for it; sorting is bounded
+			slices.Sort(values[lo : hi+1])
+			break
+		}
+		a, b, c := values[lo], values[lo+(hi-lo)/2], values[hi]
+		pivot := max(min(a, b), min(max(a, b), c)) // their median
+		i, j := lo, hi
+		for i <= j {
+			for values[i] < pivot {
+				i++
+			}
+			for values[j] > pivot {
+				j--
+			}
+			if i <= j {
+				values[i], values[j] = values[j], values[i]
+				i++
+				j--
+			}
+		}
+		// Up to j all are ≤ pivot, from i on ≥, and what is between is pivot.
+		switch {
+		case k <= j:
+			hi = j
+		case k >= i:
+			lo = i
+		default:
+			return pivot
+		}
+	}
+	return values[k]
 }
 
-// median of a sorted slice; 0 of an empty one.
-func median(sorted []float64) float64 {
-	n := len(sorted)
+// median of values, whose order it changes as pick does; 0 of none.
+func median(values []float64) float64 {
+	n := len(values)
 	if n == 0 {
 		return 0
 	}
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+	upper := pick(values, n/2)
+	if n%2 == 1 {
+		return upper
+	}
+	return (slices.Max(values[:n/2]) + upper) / 2
 }
 
 // fit tests pts for a trend. The points are in the order of time.
@@ -128,8 +165,8 @@ func fit(pts []point) line {
 	// the middle one.
 	half := normalBound * math.Sqrt(variance)
 	n := float64(len(all))
-	l.lo = all[max(int(math.RoundToEven((n-half)/2))-1, 0)]
-	l.hi = all[min(int(math.RoundToEven((n+half)/2)), len(all)-1)]
+	l.lo = pick(all, max(int(math.RoundToEven((n-half)/2))-1, 0))
+	l.hi = pick(all, min(int(math.RoundToEven((n+half)/2)), len(all)-1))
 	return l
 }
 

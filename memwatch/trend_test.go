@@ -3,6 +3,7 @@ package memwatch
 import (
 	"encoding/json"
 	"math"
+	"math/rand/v2"
 	"os"
 	"slices"
 	"testing"
@@ -134,15 +135,81 @@ func TestInflationIsNeverBelowOne(t *testing.T) {
 	require.Greater(t, inflation(rising), 10.0)
 }
 
-func TestMedianAndMiddle(t *testing.T) {
+func TestMedian(t *testing.T) {
 	require.Zero(t, median(nil))
 	require.Equal(t, 2.0, median([]float64{1, 2, 9}))
-	require.Equal(t, 3.0, middle([]float64{9, 2, 4, 1}))
+	require.Equal(t, 3.0, median([]float64{9, 2, 4, 1}))
 }
 
-func TestSlopesAreSortedAndComplete(t *testing.T) {
+func TestSlopesAreOfAllPairs(t *testing.T) {
 	pts := []point{{0, 3}, {time.Second, 1}, {3 * time.Second, 9}}
 	got := slopes(pts)
+	slices.Sort(got)
 	require.Equal(t, []float64{-2, 2, 4}, got)
-	require.True(t, slices.IsSorted(got))
+}
+
+// What pick finds is what sorting would, whatever the order and however many
+// are equal, and it leaves the others on their side.
+func TestPickIsWhatSortingFinds(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 4))
+	shapes := map[string]func(i, n int) float64{
+		"random":     func(int, int) float64 { return r.NormFloat64() },
+		"few values": func(int, int) float64 { return float64(r.IntN(3)) },
+		"equal":      func(int, int) float64 { return 1 },
+		"rising":     func(i, _ int) float64 { return float64(i) },
+		"falling":    func(i, _ int) float64 { return -float64(i) },
+		"pipe":       func(i, n int) float64 { return float64(min(i, n-i)) },
+		"saw":        func(i, _ int) float64 { return float64(i % 17) },
+		"huge":       func(int, int) float64 { return 1e307 * float64(r.IntN(3)-1) },
+	}
+	for name, f := range shapes {
+		for range 200 {
+			values := make([]float64, 1+r.IntN(300))
+			for i := range values {
+				values[i] = f(i, len(values))
+			}
+			sorted := slices.Sorted(slices.Values(values))
+			k := r.IntN(len(values))
+			require.Equal(t, sorted[k], pick(values, k), name)
+			require.Equal(t, sorted[k], values[k], name)
+			require.LessOrEqual(t, slices.Max(values[:k+1]), values[k], name)
+			require.GreaterOrEqual(t, slices.Min(values[k:]), values[k], name)
+			n := len(sorted)
+			require.Equal(t, (sorted[(n-1)/2]+sorted[n/2])/2, median(values), name)
+			require.Equal(t, sorted, slices.Sorted(slices.Values(values)), name)
+		}
+	}
+}
+
+// killer makes values of which the median of three is always next to the least:
+// the partitions of rising values undone, from the last to the first.
+func killer(n int) []float64 {
+	order := make([]int, n) // where the value that is at i in the end begins
+	for i := range order {
+		order[i] = i
+	}
+	values := make([]float64, n)
+	for lo := 0; lo+2 < n; lo += 2 {
+		mid := lo + (n-1-lo)/2
+		// The two least of the rest are at lo and mid; the partition brings the
+		// second to lo+1 by exchange.
+		values[order[lo]], values[order[mid]] = float64(lo), float64(lo+1)
+		order[lo+1], order[mid] = order[mid], order[lo+1]
+	}
+	return values
+}
+
+// Values made so that each partition takes away two of them are sorted in the
+// end, and so is what is not a number, which has no place.
+func TestPickIsBoundedWhateverTheValues(t *testing.T) {
+	values := killer(20_000)
+	want := slices.Sorted(slices.Values(values))
+	require.Equal(t, want[10_000], pick(values, 10_000))
+	for range 1000 {
+		values := make([]float64, 100)
+		for i := range values {
+			values[i] = []float64{math.NaN(), 1, 2, 3}[rand.IntN(4)]
+		}
+		pick(values, rand.IntN(100)) // ends, within the slice
+	}
 }

@@ -179,7 +179,7 @@ func level(pts []point) float64 {
 	for i, p := range tail {
 		values[i] = p.v
 	}
-	return middle(values)
+	return median(values)
 }
 
 // precedent reports whether the series has been at a level before. Load that
