@@ -84,7 +84,7 @@
 // # Performance
 //
 // A point takes some 6 microseconds for all who watch, and each reader adds 26
-// nanoseconds and the write of 227 bytes. An analysis, one to 25 milliseconds,
+// nanoseconds and the write of 227 bytes. An analysis, one to nine milliseconds,
 // is made every ten seconds. Some 0.4 MB are kept. DESIGN.md has how that was
 // measured.
 package memwatchhttp

@@ -9,7 +9,7 @@ import (
 )
 
 // analysisAge is how long an analysis is good enough for metrics. One takes up
-// to 25 milliseconds where everything grows.
+// to nine milliseconds where everything grows.
 const analysisAge = time.Minute
 
 // WatcherStats are the figures of a memwatch.Watcher in the form of every other
