@@ -134,7 +134,8 @@
 // operating system. A collection costs 0.35 more. The pressure of an interval
 // takes 10 microseconds, most of it in the kernel, and no allocation. An
 // analysis takes one millisecond while nothing grows and 8 if everything does,
-// once a minute by default, and a memory profile from 11 microseconds up. Together that is less than 0.01 % of one processor while
-// nothing grows and 0.02 % while everything does. Less than a megabyte is kept.
+// once a minute by default, and a memory profile from 11 microseconds up.
+// Together that is less than 0.01 % of one processor while nothing grows and
+// 0.02 % while everything does. Less than a megabyte is kept.
 // DESIGN.md has measurements, and how often the verdict is wrong.
 package memwatch
