@@ -93,6 +93,7 @@ workflows: ## check the CI workflow files
 .PHONY: stress
 stress: ## the race detector over and over, on 1, 2 and 4 processors (COUNT=10)
 	go test -race -shuffle=on -count=$(COUNT) -cpu=1,2,4 -timeout=60m $(if $(PKG),./$(PKG)/...,./...)
+	go test -race -count=1 ./examples/composition -calls=1000000
 
 .PHONY: fuzz
 fuzz: ## every fuzz target in turn (FUZZTIME=20s each)

@@ -8,7 +8,7 @@ import (
 )
 
 var (
-	calls = flag.Int("calls", 0, "how many calls the storm makes; 0 means a million with the race detector, else, or with -short, 200,000")
+	calls = flag.Int("calls", 200_000, "how many calls the storm makes")
 	seed  = flag.Uint64("seed", 1, "what the plan of the calls is drawn from")
 )
 

@@ -15,13 +15,6 @@ import (
 // The whole storm, with memwatch running beside it.
 func TestStormLeavesNothingBehindAndAllStatsAddUp(t *testing.T) {
 	n := uint64(*calls)
-	switch {
-	case n > 0:
-	case raceEnabled && !testing.Short():
-		n = 1_000_000
-	default:
-		n = 200_000
-	}
 	watcher, err := memwatch.New(memwatch.Config{Name: "storm", Interval: 50 * time.Millisecond})
 	require.NoError(t, err)
 	watching, stop := context.WithCancelCause(t.Context())

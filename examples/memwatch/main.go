@@ -35,8 +35,12 @@ func main() {
 	keep := flag.Duration("for", 0, "how long to go on after the story, with a healthy shop, for those who look at the page")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Stdout, *addr, *keep); err != nil && ctx.Err() == nil {
+	err := run(ctx, os.Stdout, *addr, *keep)
+	if ctx.Err() != nil {
+		err = nil // it was asked to end
+	}
+	stop()
+	if err != nil {
 		log.Fatal(err)
 	}
 }

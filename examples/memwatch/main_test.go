@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -105,5 +104,5 @@ func TestAnAddressThatIsTakenIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	defer taken.Close()
 	var op *net.OpError
-	require.True(t, errors.As(run(t.Context(), io.Discard, taken.Addr().String(), 0), &op))
+	require.ErrorAs(t, run(t.Context(), io.Discard, taken.Addr().String(), 0), &op)
 }

@@ -32,7 +32,7 @@ func show(addr string, w *memwatch.Watcher) (*livePage, error) {
 		server: &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second},
 		served: make(chan error, 1),
 	}
-	p.server.RegisterOnShutdown(func() { page.Close() }) // streams would go on for ever
+	p.server.RegisterOnShutdown(func() { _ = page.Close() }) // streams would go on for ever
 	go func() { p.served <- p.server.Serve(listener) }()
 	return p, nil
 }

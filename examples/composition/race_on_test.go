@@ -1,5 +1,0 @@
-//go:build race
-
-package composition_test
-
-const raceEnabled = true
