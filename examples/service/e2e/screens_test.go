@@ -93,10 +93,10 @@ func TestPlotsAreAsSharpAsTheScreen(t *testing.T) {
 		f.minute(nil, 0)
 		p := newPage(t, f.server.URL, screen{1440, 900, scale, false, nil}).open()
 		p.eventually("it is drawn", `document.getElementById("http-rps").textContent !== "–"`)
-		require.Equal(t, true, eval[bool](p, fmt.Sprintf(`[...document.querySelectorAll("canvas")].every((c) => c.clientWidth > 100 && Math.abs(c.width - %v * c.clientWidth) <= 1 && Math.abs(c.height - %v * c.clientHeight) <= 1)`, scale, scale)))
+		require.True(t, eval[bool](p, fmt.Sprintf(`[...document.querySelectorAll("canvas")].every((c) => c.clientWidth > 100 && Math.abs(c.width - %v * c.clientWidth) <= 1 && Math.abs(c.height - %v * c.clientHeight) <= 1)`, scale, scale)))
 		// Something is on each: pixels that are not transparent, in more than one colour.
-		require.Equal(t, true, eval[bool](p, `[...document.querySelectorAll("canvas")].every((c) => new Set(new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size > 2)`))
-		require.Equal(t, true, eval[bool](p, `[...document.querySelectorAll("canvas")].every((c) => c.getAttribute("aria-label").length > 20)`))
+		require.True(t, eval[bool](p, `[...document.querySelectorAll("canvas")].every((c) => new Set(new Uint32Array(c.getContext("2d").getImageData(0, 0, c.width, c.height).data.buffer)).size > 2)`))
+		require.True(t, eval[bool](p, `[...document.querySelectorAll("canvas")].every((c) => c.getAttribute("aria-label").length > 20)`))
 	}
 }
 
@@ -104,7 +104,7 @@ func TestNothingMovesForWhoWantsNoMotion(t *testing.T) {
 	f := newFake(t)
 	f.send("state", moment(1, nil))
 	p := newPage(t, f.server.URL, screen{1440, 900, 1, false, map[string]string{"prefers-reduced-motion": "reduce"}}).open()
-	require.Equal(t, true, eval[bool](p, `[...document.querySelectorAll("*")].every((e) => [null, "::after", "::before"].every((q) => { const s = getComputedStyle(e, q); return s.transitionDuration === "0s" || s.transitionProperty === "none"; }) && getComputedStyle(e).animationName === "none")`))
+	require.True(t, eval[bool](p, `[...document.querySelectorAll("*")].every((e) => [null, "::after", "::before"].every((q) => { const s = getComputedStyle(e, q); return s.transitionDuration === "0s" || s.transitionProperty === "none"; }) && getComputedStyle(e).animationName === "none")`))
 }
 
 func TestEveryControlHasANameAndEveryCardAHeading(t *testing.T) {

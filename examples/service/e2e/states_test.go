@@ -3,7 +3,6 @@ package e2e
 import (
 	"fmt"
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -165,7 +164,7 @@ func TestNothingIsTakenForMarkup(t *testing.T) {
 	p.eventually("in the log too", textHas("audit", evil))
 	f.send("state", moment(2, map[string]bool{}))
 	require.Equal(t, float64(0), eval[float64](p, `document.querySelectorAll("main img:not(#qr), main b b").length`))
-	require.False(t, strings.Contains(eval[string](p, `document.title`), "taken"))
+	require.NotContains(t, eval[string](p, `document.title`), "taken")
 }
 
 func TestALostConnectionIsSaidAndComesBack(t *testing.T) {
