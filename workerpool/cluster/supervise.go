@@ -308,15 +308,15 @@ func (s *supervisor) reloaded(slot int) {
 		err = &ReloadError{Name: s.c.cfg.Name, Slot: slot, Last: s.recordLocked(slot).last}
 		s.c.mu.Unlock()
 	}
+	if slot == reloadDone {
+		s.c.mu.Lock()
+		s.reloads++ // before its callers are told, who may look at Stats
+		s.c.mu.Unlock()
+	}
 	for _, w := range s.reloadWaiters {
 		w <- err
 	}
 	s.reloadWaiters = nil
-	if slot == reloadDone {
-		s.c.mu.Lock()
-		s.reloads++
-		s.c.mu.Unlock()
-	}
 	if slot != reloadCut {
 		s.notify.send("READY=1")
 	}

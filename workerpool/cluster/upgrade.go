@@ -72,6 +72,9 @@ func (s *supervisor) upgrade(ctx context.Context, result chan<- error) {
 				s.handover.front.Store(next)
 			}
 			s.machine.stop(now)
+			// Before loop can end, which workers that end at once bring
+			// about: Upgrade would take that for its answer.
+			result <- nil
 		}
 		settled <- err
 	}) {
@@ -81,7 +84,9 @@ func (s *supervisor) upgrade(ctx context.Context, result chan<- error) {
 		next.kill()
 		err = reason
 	}
-	result <- err
+	if err != nil {
+		result <- err
+	}
 	if hook := s.c.cfg.Hooks.OnUpgrade; hook != nil {
 		s.hooks.add(func() { hook(err) })
 	}
